@@ -1,0 +1,1 @@
+"""The schema, step by step (Alembic). `upgrade` brings a database to the newest."""
