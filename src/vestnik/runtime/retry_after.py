@@ -1,0 +1,28 @@
+"""How long a server asks to be left alone."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+LONGEST = 86_400.0  # seconds
+
+
+def retry_after(value: str | None, now: float) -> float | None:
+    """Retry-After in seconds: a number of them, or an HTTP date (RFC 9110, 10.2.3). `now` in seconds since the epoch.
+
+    At least 1 s, as such a wait may use up no try, and at most a day; None without one, or for nonsense.
+    """
+    if value is None:
+        return None
+    if re.fullmatch(r"\s*[0-9]{1,12}\s*", value):
+        seconds = float(value)
+    else:
+        try:
+            date = parsedate_to_datetime(value)
+        except (ValueError, TypeError, IndexError):
+            return None
+        seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now
+    return min(max(math.ceil(seconds), 1.0), LONGEST)
