@@ -1,0 +1,1 @@
+"""HTTP toolkit below the domains: application, errors, auth, OpenAPI, metrics, access log."""
