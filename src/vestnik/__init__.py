@@ -1,0 +1,1 @@
+"""Vestnik: one daemon that gets messages out, now, later or on schedule."""
