@@ -1,0 +1,275 @@
+"""Moving tasks on: claim, give back, expire, cancel, recover; `settlements` has how they end. Each is a guarded UPDATE:
+whoever lost the race changes no row.
+
+A task has an owner exactly while it is running, and a `finished_at` exactly when it has ended; so it waits while it has
+neither. The statements ask for these columns and not for states, as the indexes do.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from types import MappingProxyType
+from typing import NamedTuple
+
+from vestnik.delivery.model import (
+    MAILING_ENDED,
+    MessageId,
+    Priority,
+    Settlement,
+    Task,
+    TaskId,
+    TaskState,
+    Timestamp,
+)
+from vestnik.delivery.store import counts
+from vestnik.delivery.store.settlements import settle, waiting_state
+from vestnik.storage.database import Connection
+
+_CLAIM = """
+UPDATE task SET state = 'running', owner = :owner, epoch = epoch + 1, attempts = attempts + 1, started_at = :now
+WHERE id IN (SELECT value FROM json_each(:ids))
+"""
+# What may not go just now is not left out by the statement: it is read row by row, no further than need be.
+_DUE = """
+SELECT task.*, coalesce(mailing_now.text, message.text) AS text, message.text AS text_before, message.subject,
+  message.html, message.created_at,
+  (task.expires_at IS NULL OR task.expires_at > :now) AND (task.closes_at IS NULL OR task.closes_at > :now)
+    AND coalesce(mailing_now.held, 0) = 0 AS may_go
+FROM task JOIN message ON message.id = task.message_id
+  LEFT JOIN mailing_now ON mailing_now.mailing_id = task.mailing_id
+WHERE task.channel = :channel AND task.priority = :priority AND task.finished_at IS NULL AND task.owner IS NULL
+  AND task.due_at <= :now AND (task.due_at, task.id) > (:due_at, :id)
+ORDER BY task.due_at, task.id LIMIT :examined
+"""
+_FOLLOW_TEXT = "UPDATE message SET text = :text WHERE id = :id"
+_NEXT_DUE = """
+SELECT due_at FROM task
+WHERE channel = :channel AND priority = :priority AND finished_at IS NULL AND owner IS NULL AND due_at > :now
+ORDER BY due_at LIMIT 1
+"""
+_GIVE_BACK = """
+UPDATE task SET state = :state, owner = NULL, due_at = max(due_at, :due_at), attempts = attempts - 1,
+  finished_at = :finished_at
+WHERE id = :id AND state = 'running' AND epoch = :epoch
+"""
+_EXPIRED = """
+SELECT id, message_id, channel, state, mailing_id FROM task
+WHERE finished_at IS NULL AND owner IS NULL AND expires_at IS NOT NULL AND expires_at <= :now
+ORDER BY expires_at LIMIT :limit
+"""
+# What a try said tells more.
+_EXPIRE = """
+UPDATE task SET state = 'expired', finished_at = :now,
+  error = CASE WHEN mailing_id IS NULL THEN error ELSE coalesce(error, :mailing_ended) END
+WHERE id = :id
+"""
+
+EXAMINED = 200  # due tasks that a claim looks at beyond those it takes: thousands may have expired a moment ago
+LATEST = 1.0  # seconds before now; what was due then is committed, so nothing comes in before it any more
+LOOK_AGAIN = 0.05  # seconds; where thousands that may not go became due within the last second
+#: A due time, and the id of a task with it.
+Place = tuple[Timestamp, int]
+#: Up to where nobody may go just now, by priority.
+Blocked = Mapping[Priority, Place]
+_START = -math.inf, 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """`next_due` is when the next task that was not claimed becomes due; None when none is known to wait.
+
+    `blocked` is where the next claim should begin, so that it does not look at the same ones again.
+    """
+
+    tasks: list[Task]
+    next_due: Timestamp | None
+    blocked: Blocked = field(default_factory=dict, compare=False)
+
+
+def claim(
+    connection: Connection,
+    channel: str,
+    owner: str,
+    now: Timestamp,
+    limit: int,
+    blocked: Blocked = MappingProxyType({}),
+) -> Claimed:
+    """Take up to `limit` due tasks, single sends before bulk. The attempt counts from here, before any I/O.
+
+    Those up to `blocked` are passed by. `next_due` is `now` where it looked at many, found too few, and there are more.
+    """
+    rows: list[sqlite3.Row] = []
+    more = False
+    before, blocked = blocked, dict(blocked)
+    for priority in Priority:
+        found = _ready(connection, channel, priority, now, limit - len(rows), before.get(priority, _START))
+        rows += found.rows
+        more |= found.more
+        blocked[priority] = found.blocked
+        if len(rows) >= limit:
+            break
+    if rows:
+        connection.execute(_CLAIM, {"owner": owner, "now": now, "ids": json.dumps([row["id"] for row in rows])})
+        tally = counts.Tally()
+        for row in rows:
+            tally.moved(channel, row["state"], TaskState.RUNNING.value, mailing_id=row["mailing_id"])
+            if row["text"] != row["text_before"]:
+                connection.execute(_FOLLOW_TEXT, {"text": row["text"], "id": row["message_id"]})
+        tally.write(connection)
+    tasks = [_task(row, attempts=row["attempts"] + 1, epoch=row["epoch"] + 1, started_at=now) for row in rows]
+    if len(tasks) >= limit:
+        return Claimed(tasks, None, blocked)
+    if more:
+        return Claimed(tasks, now if tasks or blocked != before else now + LOOK_AGAIN, blocked)
+    return Claimed(tasks, _next_due(connection, channel, now), blocked)
+
+
+class _Ready(NamedTuple):
+    rows: list[sqlite3.Row]  # due tasks that may go
+    blocked: Place  # the last of those before them that may not
+    more: bool  # others may be behind
+
+
+def _ready(
+    connection: Connection, channel: str, priority: Priority, now: Timestamp, limit: int, blocked: Place
+) -> _Ready:
+    wanted = {"channel": channel, "priority": priority, "now": now, "examined": limit + EXAMINED}
+    wanted |= {"due_at": blocked[0], "id": blocked[1]}
+    rows: list[sqlite3.Row] = []
+    examined = 0
+    with closing(connection.execute(_DUE, wanted)) as due:
+        for row in due:
+            examined += 1
+            if row["may_go"]:
+                rows.append(row)
+                if len(rows) == limit:
+                    return _Ready(rows, blocked, more=False)
+            elif not rows and row["due_at"] < now - LATEST:
+                blocked = row["due_at"], row["id"]
+    return _Ready(rows, blocked, more=examined == limit + EXAMINED)
+
+
+def _next_due(connection: Connection, channel: str, now: Timestamp) -> Timestamp | None:
+    found = []
+    for priority in Priority:
+        row = connection.execute(_NEXT_DUE, {"channel": channel, "priority": priority, "now": now}).fetchone()
+        found += [row["due_at"]] if row else []
+    return min(found, default=None)
+
+
+def _task(row: sqlite3.Row, *, attempts: int, epoch: int, started_at: Timestamp) -> Task:
+    return Task(
+        id=TaskId(row["id"]),
+        message_id=MessageId(row["message_id"]),
+        channel=row["channel"],
+        recipient=row["recipient"],
+        text=row["text"],
+        subject=row["subject"],
+        created_at=row["created_at"],
+        expires_at=_last_moment(row),
+        attempts=attempts,
+        ambiguous=row["ambiguous"],
+        crashes=row["crashes"],
+        epoch=epoch,
+        cancel_requested=bool(row["cancel_requested"]),
+        started_at=started_at,
+        html=row["html"],
+        mailing_id=row["mailing_id"],
+        client_id=row["client_id"],
+    )
+
+
+def _last_moment(row: sqlite3.Row) -> Timestamp | None:
+    return min((at for at in (row["expires_at"], row["closes_at"]) if at is not None), default=None)
+
+
+def give_back(connection: Connection, task: Task, due_at: Timestamp, now: Timestamp) -> bool:
+    """Put a claimed task back as if it had not been claimed: it was not begun, so no try is used up.
+
+    One that was to be canceled meanwhile is.
+    """
+    state = TaskState.DEFERRED if due_at > now or task.attempts > 1 else TaskState.QUEUED
+    state = waiting_state(connection, task, max(due_at, now), state)
+    ended = now if state is TaskState.CANCELED else None
+    values = {"state": state, "due_at": due_at, "finished_at": ended, "id": task.id, "epoch": task.epoch}
+    written = connection.execute(_GIVE_BACK, values).rowcount
+    if written:
+        tally = counts.Tally()
+        tally.moved(task.channel, TaskState.RUNNING.value, state.value, mailing_id=task.mailing_id, at=now)
+        tally.write(connection)
+    return bool(written)
+
+
+class Expired(NamedTuple):
+    """A task that was ended unsent."""
+
+    channel: str
+    message_id: MessageId
+    task_id: TaskId
+
+
+def expire(connection: Connection, now: Timestamp, limit: int) -> list[Expired]:
+    """End waiting tasks whose time is over; returns them, at most `limit`."""
+    rows = connection.execute(_EXPIRED, {"now": now, "limit": limit}).fetchall()
+    connection.executemany(_EXPIRE, [{"now": now, "id": row["id"], "mailing_ended": MAILING_ENDED} for row in rows])
+    tally = counts.Tally()
+    for row in rows:
+        tally.moved(row["channel"], row["state"], TaskState.EXPIRED.value, mailing_id=row["mailing_id"], at=now)
+    tally.write(connection)
+    return [Expired(row["channel"], MessageId(row["message_id"]), TaskId(row["id"])) for row in rows]
+
+
+class Cancellation(Enum):
+    CANCELED = auto()  # everything that was still open
+    TOO_LATE_TO_PROMISE = auto()  # some delivery was running; what can be stopped, is
+    ENDED = auto()  # nothing was open any more
+
+
+_OPEN = """
+SELECT id, channel, state, mailing_id FROM task
+WHERE message_id = :id AND finished_at IS NULL
+"""
+_CANCEL = "UPDATE task SET state = 'canceled', finished_at = :now WHERE id = :id"
+# Without an `error` it is somebody's word, which no change of a mailing takes back.
+_REQUEST_CANCEL = "UPDATE task SET cancel_requested = 1, error = NULL WHERE id = :id"
+
+
+def cancel(connection: Connection, message_id: MessageId, now: Timestamp) -> Cancellation:
+    rows = connection.execute(_OPEN, {"id": message_id}).fetchall()
+    tally = counts.Tally()
+    for row in rows:
+        if row["state"] == TaskState.RUNNING:
+            connection.execute(_REQUEST_CANCEL, {"id": row["id"]})
+        else:
+            connection.execute(_CANCEL, {"now": now, "id": row["id"]})
+            mailing_id = row["mailing_id"]
+            tally.moved(row["channel"], row["state"], TaskState.CANCELED.value, mailing_id=mailing_id, at=now)
+    tally.write(connection)
+    if any(row["state"] == TaskState.RUNNING for row in rows):
+        return Cancellation.TOO_LATE_TO_PROMISE
+    return Cancellation.CANCELED if rows else Cancellation.ENDED
+
+
+_RUNNING = """
+SELECT task.*, message.text, message.subject, message.html, message.created_at
+FROM task JOIN message ON message.id = task.message_id WHERE task.owner IS NOT NULL
+"""
+_COUNT_CRASH = "UPDATE task SET crashes = crashes + 1 WHERE id = :id"
+
+
+def recover(connection: Connection, now: Timestamp, settle_crashed: Callable[[Task], Settlement]) -> list[Settlement]:
+    """Take up what was `running` when the last daemon died. Only for whoever holds the database alone."""
+    settlements = []
+    for row in connection.execute(_RUNNING).fetchall():
+        task = _task(row, attempts=row["attempts"], epoch=row["epoch"], started_at=row["started_at"])
+        connection.execute(_COUNT_CRASH, {"id": task.id})
+        settlement = settle_crashed(task)
+        settle(connection, settlement, now)
+        settlements.append(settlement)
+    return settlements

@@ -1,0 +1,53 @@
+"""Time limits of all that is under way at once, on one timer of the event loop.
+
+`asyncio.timeout` sets and cancels a timer for each wait, which costs more than sending a short request. Nearly every
+limit is met, so here a limit is a number in a dictionary, looked at when the earliest of them may be over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Protocol
+
+
+class Expiring(Protocol):
+    def expire(self) -> None:
+        """Make whoever waits for this see a TimeoutError."""
+
+
+class Deadlines:
+    """One for each thing at most. In the running loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._deadlines: dict[Expiring, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._looked_at = math.inf  # when the timer will go off
+
+    def set(self, waiting: Expiring, deadline: float) -> None:
+        """By the event loop's clock. Takes the place of an earlier one."""
+        self._deadlines[waiting] = deadline
+        if deadline < self._looked_at:
+            self._look_at(deadline)
+
+    def clear(self, waiting: Expiring) -> None:
+        self._deadlines.pop(waiting, None)
+
+    def close(self) -> None:
+        """Drop the timer; nothing expires any more."""
+        self._deadlines.clear()
+        self._look_at(math.inf)
+
+    def _look_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if when == math.inf else self._loop.call_at(when, self._look)
+        self._looked_at = when
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        for waiting in [waiting for waiting, deadline in self._deadlines.items() if deadline <= now]:
+            del self._deadlines[waiting]
+            waiting.expire()
+        self._look_at(min(self._deadlines.values(), default=math.inf))

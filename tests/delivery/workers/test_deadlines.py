@@ -1,0 +1,118 @@
+"""Time limits on one timer. What is waited for here is short, and the order is what counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import uvloop
+
+from vestnik.delivery.workers.deadlines import Deadlines
+
+LOOP_FACTORIES = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+class Waiting:
+    def __init__(self, expired: list[str], name: str) -> None:
+        self._expired = expired
+        self._name = name
+        self.over = asyncio.Event()
+
+    def expire(self) -> None:
+        self._expired.append(self._name)
+        self.over.set()
+
+
+@pytest.fixture
+async def deadlines() -> AsyncIterator[Deadlines]:
+    made = Deadlines()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def expired() -> list[str]:
+    return []
+
+
+@pytest.fixture
+async def waiting(expired: list[str]) -> Callable[[str], Waiting]:
+    return lambda name: Waiting(expired, name)
+
+
+def after(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def test_each_expires_once_in_its_own_time(
+    deadlines: Deadlines, expired: list[str], waiting: Callable[[str], Waiting]
+) -> None:
+    last = waiting("c")
+    deadlines.set(last, after(0.09))
+    deadlines.set(waiting("a"), after(0.03))
+    deadlines.set(waiting("b"), after(0.06))
+    async with asyncio.timeout(5):
+        await last.over.wait()
+    assert expired == ["a", "b", "c"]
+
+
+async def test_what_was_cleared_in_time_does_not_expire(
+    deadlines: Deadlines, expired: list[str], waiting: Callable[[str], Waiting]
+) -> None:
+    done, late = waiting("done"), waiting("late")
+    deadlines.set(done, after(0.01))
+    deadlines.set(late, after(0.03))
+    deadlines.clear(done)
+    deadlines.clear(done)
+    async with asyncio.timeout(5):
+        await late.over.wait()
+    assert expired == ["late"]
+
+
+async def test_a_later_limit_takes_the_place_of_an_earlier_one(
+    deadlines: Deadlines, expired: list[str], waiting: Callable[[str], Waiting]
+) -> None:
+    moved, other = waiting("moved"), waiting("other")
+    deadlines.set(moved, after(0.01))
+    deadlines.set(other, after(0.02))
+    deadlines.set(moved, after(0.04))
+    async with asyncio.timeout(5):
+        await moved.over.wait()
+    assert expired == ["other", "moved"]
+
+
+async def test_a_limit_that_is_over_already_expires_at_once(
+    deadlines: Deadlines, waiting: Callable[[str], Waiting]
+) -> None:
+    late = waiting("late")
+    deadlines.set(late, after(-1.0))
+    async with asyncio.timeout(5):
+        await late.over.wait()
+
+
+async def test_one_may_be_set_again_when_it_expires(deadlines: Deadlines, expired: list[str]) -> None:
+    class Again(Waiting):
+        def expire(self) -> None:
+            super().expire()
+            if len(expired) < 3:
+                self.over.clear()
+                deadlines.set(self, after(0.01))
+
+    again = Again(expired, "again")
+    deadlines.set(again, after(0.01))
+    async with asyncio.timeout(5):
+        while len(expired) < 3:
+            await again.over.wait()
+            await asyncio.sleep(0)
+    assert expired == ["again"] * 3
+
+
+async def test_after_closing_nothing_expires(
+    deadlines: Deadlines, expired: list[str], waiting: Callable[[str], Waiting]
+) -> None:
+    deadlines.set(waiting("never"), after(0.01))
+    deadlines.close()
+    deadlines.close()
+    await asyncio.sleep(0.03)
+    assert expired == []
