@@ -1,0 +1,1 @@
+"""The exporter: batches of ready questions to the main server, each question once (Q9-Q11)."""

@@ -1,0 +1,1 @@
+"""What sources answer with, made candidates: pure, and run in a process of its own (reader.py)."""
