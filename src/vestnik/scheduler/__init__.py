@@ -1,0 +1,1 @@
+"""What runs when: jobs by CRON and TIMER, their states, and `/jobs`."""
