@@ -1,0 +1,1 @@
+"""Mailings: clients, who gets what when, and the figures. Delivery carries the messages."""

@@ -1,0 +1,1 @@
+"""Clients as CSV: `rows` reads, `importing` takes in, `exporting` gives out."""

@@ -1,0 +1,66 @@
+"""Moving what waits past the end of its client's window to the next one, some tasks at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from vestnik.delivery.model import TaskState
+from vestnik.delivery.store import counts
+from vestnik.mailings.model import Mailing, Timestamp
+from vestnik.mailings.plan import NO_WINDOW, Plan, Planner, planner
+from vestnik.mailings.store import mailings
+from vestnik.storage.database import Connection
+
+CHUNK = 250  # tasks of one transaction: some 10 ms
+
+_CLOSED = """
+SELECT task.id, task.channel, task.state, task.due_at, task.mailing_id, client.timezone
+FROM task LEFT JOIN client ON client.id = task.client_id
+WHERE task.closes_at IS NOT NULL AND task.finished_at IS NULL AND task.owner IS NULL AND task.closes_at <= :now
+ORDER BY task.closes_at LIMIT :limit
+"""
+_NEXT = """
+SELECT min(closes_at) AS next FROM task WHERE closes_at IS NOT NULL AND finished_at IS NULL AND owner IS NULL
+"""
+_MOVE = "UPDATE task SET state = :state, due_at = :due_at, closes_at = :closes_at WHERE id = :id"
+_EXPIRE = "UPDATE task SET state = 'expired', error = :reason, finished_at = :now WHERE id = :id"
+
+
+def next_closing(connection: Connection) -> Timestamp | None:
+    """When a window closes on somebody who waits in it."""
+    found: float | None = connection.execute(_NEXT).fetchone()["next"]
+    return found
+
+
+def move(connection: Connection, now: Timestamp, *, may_expire: bool) -> int:
+    """Returns how many tasks that were, at most CHUNK.
+
+    Who has no window before the end of the mailing expires now; unless `may_expire`, at that end.
+    """
+    rows = connection.execute(_CLOSED, {"now": now, "limit": CHUNK}).fetchall()
+    found = {row["mailing_id"]: mailings.find(connection, row["mailing_id"]) for row in rows}
+    planners = {id_: planner(mailing, now) for id_, mailing in found.items() if mailing}
+    tally = counts.Tally()
+    for row in rows:
+        mailing = found[row["mailing_id"]]
+        assert mailing is not None  # noqa: S101 - rows of mailings are never deleted
+        plan = _plan(row, mailing, planners[mailing.id], now)
+        state = _moved(connection, row, plan, now, expires=may_expire and plan.misses(mailing))
+        tally.moved(row["channel"], row["state"], state.value, mailing_id=mailing.id, at=now)
+    tally.write(connection)
+    return len(rows)
+
+
+def _plan(row: sqlite3.Row, mailing: Mailing, at_once: Planner, now: Timestamp) -> Plan:
+    zone = row["timezone"] or "UTC"  # the client was deleted in the middle of a try that has failed since
+    return at_once(zone) if row["due_at"] <= now else planner(mailing, row["due_at"])(zone)
+
+
+def _moved(connection: Connection, row: sqlite3.Row, plan: Plan, now: Timestamp, *, expires: bool) -> TaskState:
+    if expires:
+        connection.execute(_EXPIRE, {"reason": NO_WINDOW, "now": now, "id": row["id"]})
+        return TaskState.EXPIRED
+    state = TaskState.SCHEDULED if plan.due_at > now else TaskState(row["state"])
+    values = {"state": state.value, "due_at": plan.due_at, "closes_at": plan.closes_at, "id": row["id"]}
+    connection.execute(_MOVE, values)
+    return state
