@@ -1,0 +1,1 @@
+"""The `vestnik` command; one module for each group of sub-commands."""
