@@ -59,7 +59,7 @@ def document(
     return _paragraphs(
         [
             "# Results",
-            f"Written by `{commands[0]}`: {rounds} rounds, each measurement {seconds:g} seconds.",
+            f"Written by `{commands[0]}`: {_counted(rounds, 'round')}; a measurement takes {_counted(seconds, 'second')}.",
             wrapped(INTRODUCTION),
             str(summary(sections)),
             "## The machine",
@@ -83,6 +83,10 @@ def summary(sections: Iterable[Section]) -> Table:
 
 def wrapped(prose: str) -> str:
     return textwrap.fill(" ".join(prose.split()), 120, break_long_words=False, break_on_hyphens=False)
+
+
+def _counted(number: float, unit: str) -> str:
+    return f"{number:g} {unit}" if number == 1 else f"{number:g} {unit}s"
 
 
 def _line(cells: Sequence[str]) -> str:
