@@ -56,10 +56,11 @@ on the last, unless a section says otherwise. The daemon is the real one, `vestn
 def document(
     facts: Mapping[str, str], sections: Sequence[Section], *, commands: Sequence[str], rounds: int, seconds: float
 ) -> str:
+    took = f"{_counted(rounds, 'round')}; a measurement takes {_counted(seconds, 'second')}"
     return _paragraphs(
         [
             "# Results",
-            f"Written by `{commands[0]}`: {_counted(rounds, 'round')}; a measurement takes {_counted(seconds, 'second')}.",
+            f"Written by `{commands[0]}`: {took}.",
             wrapped(INTRODUCTION),
             str(summary(sections)),
             "## The machine",
