@@ -24,6 +24,10 @@ def local(hour: int, day: int = 0) -> float:
     return midnight + day * 86_400 + hour * HOUR
 
 
+async def errors(admin: Administered, mailing: dict[str, Any]) -> set[str | None]:
+    return {row["error"] for row in await rows(admin, mailing)}
+
+
 DAYTIME = {"from": "09:00", "to": "20:00"}
 
 
@@ -70,7 +74,7 @@ async def test_an_end_that_passed_while_nobody_looked_is_counted(admin: Administ
     admin.clock.now += 1000 + HOUR
     await settled(admin)
     assert await states(admin, mailing) == {"expired": 2}
-    assert {row["error"] for row in await rows(admin, mailing)} == {"the mailing ended"}
+    assert await errors(admin, mailing) == {"the mailing ended"}
     await clients(admin, 1, first=10)
     await settled(admin)
     assert await states(admin, mailing) == {"expired": 2}, "who came after it is none of its clients"
@@ -175,6 +179,36 @@ async def test_who_missed_the_last_window_is_counted_as_expired_when_it_closes(a
     admin.clock.now = local(20)
     await settled(admin)
     assert await states(admin, mailing) == {"expired": 1}
+    assert await errors(admin, mailing) == {"the client's next window opens after the end of the mailing"}
+
+
+async def test_a_window_that_closed_while_nobody_looked_is_told_from_an_end_that_passed(admin: Administered) -> None:
+    admin.clock.now = local(19)
+    await clients(admin, 1)
+    mailing = await admin.mailing(end_at=at(local(23)), local_interval=DAYTIME)
+    await settled(admin)
+    admin.clock.now = local(23)
+    await settled(admin)
+    assert await states(admin, mailing) == {"expired": 1}
+    assert await errors(admin, mailing) == {"the mailing ended"}
+
+
+@pytest.mark.parametrize("change", [None, {"local_interval": {"from": "09:00", "to": "10:00"}}])
+async def test_who_expires_after_a_failure_has_its_reason(admin: Administered, change: dict[str, Any] | None) -> None:
+    admin.clock.now = local(19, day=-1)
+    await clients(admin, 1)
+    mailing = await admin.mailing(end_at=at(local(9)), local_interval=DAYTIME)
+    await settled(admin)
+    [task] = await claim(admin)
+    await end(admin, task, Deferred("down"))
+    if change:
+        await admin.done("PATCH", f"/mailings/{mailing['id']}", change)
+    else:
+        admin.clock.now = local(20, day=-1)
+    await settled(admin)
+    assert await states(admin, mailing) == {"expired": 1}
+    assert await errors(admin, mailing) == {"down"}
+    assert (await admin.done("GET", f"/mailings/{mailing['id']}/stats"))["reasons"] == [], "it expired"
 
 
 # -- changes

@@ -7,7 +7,7 @@ import sqlite3
 from vestnik.delivery.model import TaskState
 from vestnik.delivery.store import counts
 from vestnik.mailings.model import Mailing, Timestamp
-from vestnik.mailings.plan import NO_WINDOW, Plan, Planner, planner
+from vestnik.mailings.plan import Plan, Planner, planner, why_missed
 from vestnik.mailings.store import mailings
 from vestnik.storage.database import Connection
 
@@ -23,7 +23,10 @@ _NEXT = """
 SELECT min(closes_at) AS next FROM task WHERE closes_at IS NOT NULL AND finished_at IS NULL AND owner IS NULL
 """
 _MOVE = "UPDATE task SET state = :state, due_at = :due_at, closes_at = :closes_at WHERE id = :id"
-_EXPIRE = "UPDATE task SET state = 'expired', error = :reason, finished_at = :now WHERE id = :id"
+# What a try said tells more.
+_EXPIRE = """
+UPDATE task SET state = 'expired', error = coalesce(error, :reason), finished_at = :now WHERE id = :id
+"""
 
 
 def next_closing(connection: Connection) -> Timestamp | None:
@@ -45,7 +48,10 @@ def move(connection: Connection, now: Timestamp, *, may_expire: bool) -> int:
         mailing = found[row["mailing_id"]]
         assert mailing is not None  # noqa: S101 - rows of mailings are never deleted
         plan = _plan(row, mailing, planners[mailing.id], now)
-        state = _moved(connection, row, plan, now, expires=may_expire and plan.misses(mailing))
+        if may_expire and plan.misses(mailing):
+            state = _expired(connection, row, why_missed(mailing, now), now)
+        else:
+            state = _moved(connection, row, plan, now)
         tally.moved(row["channel"], row["state"], state.value, mailing_id=mailing.id, at=now)
     tally.write(connection)
     return len(rows)
@@ -56,10 +62,12 @@ def _plan(row: sqlite3.Row, mailing: Mailing, at_once: Planner, now: Timestamp) 
     return at_once(zone) if row["due_at"] <= now else planner(mailing, row["due_at"])(zone)
 
 
-def _moved(connection: Connection, row: sqlite3.Row, plan: Plan, now: Timestamp, *, expires: bool) -> TaskState:
-    if expires:
-        connection.execute(_EXPIRE, {"reason": NO_WINDOW, "now": now, "id": row["id"]})
-        return TaskState.EXPIRED
+def _expired(connection: Connection, row: sqlite3.Row, reason: str, now: Timestamp) -> TaskState:
+    connection.execute(_EXPIRE, {"reason": reason, "now": now, "id": row["id"]})
+    return TaskState.EXPIRED
+
+
+def _moved(connection: Connection, row: sqlite3.Row, plan: Plan, now: Timestamp) -> TaskState:
     state = TaskState.SCHEDULED if plan.due_at > now else TaskState(row["state"])
     values = {"state": state.value, "due_at": plan.due_at, "closes_at": plan.closes_at, "id": row["id"]}
     connection.execute(_MOVE, values)

@@ -36,7 +36,12 @@ _PLAN_RUNNING = """
 UPDATE task SET due_at = :due_at, closes_at = :closes_at, expires_at = :expires_at WHERE id = :id
 """
 _PLAN_MESSAGE = "UPDATE message SET channel = :channel, expires_at = :expires_at WHERE id = :message_id"
-_END = "UPDATE task SET state = :state, error = :reason, finished_at = :now WHERE id = :id"
+# What a try said tells more than that the time was over; a cancellation says in any case that it was one.
+_END = """
+UPDATE task SET state = :state, finished_at = :now,
+  error = CASE WHEN :state = 'expired' THEN coalesce(error, :reason) ELSE :reason END
+WHERE id = :id
+"""
 # The reason tells it from a cancellation that somebody asked for, which stays.
 _CANCEL_RUNNING = """
 UPDATE task SET cancel_requested = 1, error = :reason WHERE id = :id AND NOT cancel_requested
