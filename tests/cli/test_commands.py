@@ -423,6 +423,13 @@ def answering(status: int, body: bytes, **headers: str) -> Iterator[list[tuple[s
         (404, b'{"code": "not_found", "description": "there is no channel"}', "there is no channel"),
         (500, b"<html>", "the daemon answered 500"),
         (500, b"[]", "the daemon answered 500"),
+        (
+            404,
+            b'{"detail": "Not Found"}',
+            "the daemon answered 404, and not as Vestnik would: is it what listens at 127.",
+        ),
+        (409, b'{"description": 7}', "the daemon answered 409, and not"),
+        (409, b'{"description": "two\\n\\u001b[2Jlines"}', "two  [2Jlines\n"),
         (200, b"<html>", "what answers at 127.0.0.1:"),
     ],
 )
@@ -448,7 +455,7 @@ def test_a_port_that_does_not_speak_http_is_a_sentence() -> None:
         found = run("channels", "list")
         thread.join()
     assert found.exit_code == ExitCode.FAILED
-    assert found.stderr.endswith("is not this daemon\n")
+    assert found.stderr.endswith("is not Vestnik, or is another version of it\n")
 
 
 def test_send_prints_the_id_and_takes_text_from_standard_input() -> None:
@@ -464,7 +471,8 @@ def test_send_prints_the_id_and_takes_text_from_standard_input() -> None:
 def test_an_answer_without_an_id_is_not_ours() -> None:
     with answering(200, b""):
         found = run("send", "nowhere", "x")
-    assert (found.exit_code, found.stderr) == (ExitCode.FAILED, "what answered is not this daemon\n")
+    assert found.exit_code == ExitCode.FAILED
+    assert found.stderr.endswith("is not Vestnik, or is another version of it\n")
 
 
 def test_text_that_is_not_utf_8_is_bad_usage() -> None:

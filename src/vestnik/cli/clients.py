@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -79,18 +77,8 @@ def export(file: Path, config: Path) -> None:
 @json_option
 def list_clients(limit: int, config: Path, as_json: bool, **wanted: str | None) -> None:
     """Show clients, in the order they came."""
-    found = list(islice(_pages(DaemonClient(load(config)), wanted), limit))
+    found = list(islice(DaemonClient(load(config)).pages("/clients", "clients", wanted), limit))
     if as_json:
         print_json(found)
     else:
         print_table(_SHOWN, [[client[name] or None for name in _SHOWN] for client in found])
-
-
-def _pages(client: DaemonClient, wanted: dict[str, str | None]) -> Iterator[dict[str, Any]]:
-    after = None
-    while True:
-        page = client.get("/clients", {**wanted, "after": after, "limit": 200})
-        yield from page["clients"]
-        after = page["next"]
-        if after is None:
-            return

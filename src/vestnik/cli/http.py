@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
+from vestnik.cli.answer import Answer, NotVestnik
 from vestnik.cli.keys import sign
+from vestnik.cli.options import one_line
 from vestnik.configuration import Configuration
 from vestnik.errors import VestnikError
 from vestnik.settings.values import Address
 
 TIMEOUT = 30.0
+_PAGE = 200  # objects asked for at once
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to connect when the daemon listens everywhere
 
 
@@ -22,45 +27,54 @@ class DaemonUnreachable(VestnikError):
 
 
 class Answered(VestnikError):
-    """The daemon said no. `status` is HTTP's."""
+    """The daemon said no."""
 
     code = "refused"
 
-    def __init__(self, status: int, description: str) -> None:
-        super().__init__(description)
-        self.status = status
-
 
 class DaemonClient:
+    """Its methods raise DaemonUnreachable, Answered, and NotVestnik when something else answers."""
+
     def __init__(self, configuration: Configuration) -> None:
         settings = configuration.settings
         self._listen = settings.service.listen
         role = settings.auth.jwt.roles[0]
         self._token = sign(configuration, role=role, subject="cli", lifetime=timedelta(minutes=5))
 
-    def get(self, path: str, query: dict[str, Any] | None = None) -> Any:
+    def get(self, path: str, query: dict[str, Any] | None = None) -> Answer:
         given = {name: value for name, value in (query or {}).items() if value is not None}
-        return self._call("GET", f"{path}?{urlencode(given)}" if given else path)
+        return self._object(self._ask("GET", f"{path}?{urlencode(given)}" if given else path)[1])
 
-    def post_form(self, path: str, fields: dict[str, Any]) -> dict[str, str]:
-        """Returns the answer's headers, by names in lower case."""
+    def pages(self, path: str, key: str, query: dict[str, Any]) -> Iterator[Answer]:
+        """The objects under `key`, of one page after the other."""
+        after = None
+        while True:
+            page = self.get(path, {**query, "after": after, "limit": _PAGE})
+            yield from page.many(key, Answer)
+            after = page["next"]
+            if after is None:
+                return
+
+    def call(self, method: str, path: str, body: Any = None) -> Answer:
+        octets = None if body is None else json.dumps(body).encode()
+        return self._object(self._ask(method, path, octets, "application/json")[1])
+
+    def delete(self, path: str) -> None:
+        if self._ask("DELETE", path)[1]:
+            raise NotVestnik(self._listen)
+
+    def post_form(self, path: str, fields: dict[str, Any], *, header: str) -> str:
+        """Returns this header of the answer."""
         body = urlencode({name: value for name, value in fields.items() if value is not None})
-        headers: dict[str, str] = {}
-        self._call("POST", path, body.encode(), "application/x-www-form-urlencoded", headers)
-        return headers
+        found = self._ask("POST", path, body.encode(), "application/x-www-form-urlencoded")[0].get(header)
+        if found is None:
+            raise NotVestnik(self._listen)
+        return found
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        return self._call(method, path, None if body is None else json.dumps(body).encode(), "application/json")
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        content_type: str | None = None,
-        headers_out: dict[str, str] | None = None,
-    ) -> Any:
-        """The JSON that was answered, or None. Raises Answered, DaemonUnreachable."""
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, content_type: str | None = None
+    ) -> tuple[http.client.HTTPMessage, bytes]:
+        """The headers and the body that were answered."""
         host = _ANY.get(self._listen.host, self._listen.host)
         connection = http.client.HTTPConnection(host, self._listen.port, timeout=TIMEOUT)
         headers = {"Authorization": f"Bearer {self._token}"}
@@ -74,27 +88,30 @@ class DaemonClient:
             cause = error.strerror or str(error)
             raise DaemonUnreachable(f"cannot reach the daemon at {self._listen}: {cause}") from error
         except http.client.HTTPException as error:
-            raise DaemonUnreachable(_another(self._listen)) from error
+            raise NotVestnik(self._listen) from error
         finally:
             connection.close()
         if response.status >= 400:
-            raise Answered(response.status, _description(response.status, data))
-        if headers_out is not None:
-            headers_out.update((name.lower(), value) for name, value in response.headers.items())
+            raise Answered(_refusal(self._listen, response.status, data))
+        return response.headers, data
+
+    def _object(self, data: bytes) -> Answer:
         try:
-            return json.loads(data) if data else None
-        except ValueError as error:
-            raise DaemonUnreachable(_another(self._listen)) from error
+            found = json.loads(data, object_hook=partial(Answer, self._listen))
+        except (ValueError, RecursionError) as error:
+            raise NotVestnik(self._listen) from error
+        if not isinstance(found, Answer):
+            raise NotVestnik(self._listen)
+        return found
 
 
-def _another(listen: Address) -> str:
-    return f"what answers at {listen} is not this daemon"
-
-
-def _description(status: int, data: bytes) -> str:
+def _refusal(listen: Address, status: int, data: bytes) -> str:
     if status == 503 and not data:
         return "the daemon is in maintenance"
     try:
-        return str(json.loads(data)["description"])
-    except (ValueError, KeyError, TypeError):
-        return f"the daemon answered {status}"
+        description = json.loads(data)["description"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        description = None
+    if isinstance(description, str):
+        return one_line(description)
+    return f"the daemon answered {status}, and not as Vestnik would: is it what listens at {listen}?"

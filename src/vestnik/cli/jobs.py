@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 import click
 
-from vestnik.cli.http import DaemonClient, DaemonUnreachable
+from vestnik.cli.answer import Answer
+from vestnik.cli.http import DaemonClient
 from vestnik.cli.options import config_option, json_option, print_json, print_table
 from vestnik.configuration import load
 
@@ -27,7 +28,7 @@ def jobs() -> None:
 @json_option
 def list_jobs(config: Path, as_json: bool) -> None:
     """Show all jobs, when they run and how their last run went."""
-    found = _sound(_client(config).get("/jobs"), "jobs")["jobs"]
+    found = _client(config).get("/jobs").many("jobs", Answer)
     if as_json:
         print_json(found)
         return
@@ -35,18 +36,18 @@ def list_jobs(config: Path, as_json: bool) -> None:
     print_table(header, [_row(job) for job in found])
 
 
-def _row(job: dict[str, Any]) -> tuple[object, ...]:
+def _row(job: Answer) -> tuple[object, ...]:
     outcome = "running" if job["running"] else job["lastOutcome"]
     # An error that a later run made good is in --json only: at night one looks for what is wrong now.
     error = None if job["lastOutcome"] == "succeeded" else job["lastError"]
     return job["name"], _state(job), _runs(job), job["nextRunAt"], job["lastRunAt"], outcome, error
 
 
-def _state(job: dict[str, Any]) -> str:
+def _state(job: Answer) -> str:
     return f"{job['state']} until {job['startAt']}" if job["startAt"] else str(job["state"])
 
 
-def _runs(job: dict[str, Any]) -> str:
+def _runs(job: Answer) -> str:
     """When it does; with a star where that is not what the configuration says."""
     plan = f"every {job['interval']} ms" if job["mode"] == "TIMER" else f"{job['schedule']} ({job['timezone']})"
     return f"{plan} *" if job["changed"] else plan
@@ -103,17 +104,11 @@ def stop(name: str, config: Path, as_json: bool) -> None:
     _tell(_call(config, "PUT", name, "state", {"action": "STOP"}), as_json)
 
 
-def _call(config: Path, method: str, name: str, what: str, body: Any = None) -> dict[str, Any]:
-    return _sound(_client(config).call(method, f"/jobs/{quote(name, safe='')}/{what}", body), "name")
+def _call(config: Path, method: str, name: str, what: str, body: Any = None) -> Answer:
+    return _client(config).call(method, f"/jobs/{quote(name, safe='')}/{what}", body).having("name", "state")
 
 
-def _sound(answer: Any, key: str) -> dict[str, Any]:
-    if not isinstance(answer, dict) or key not in answer:
-        raise DaemonUnreachable("what answered is not this daemon")
-    return answer
-
-
-def _tell(job: dict[str, Any], as_json: bool) -> None:
+def _tell(job: Answer, as_json: bool) -> None:
     if as_json:
         print_json(job)
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from vestnik.cli.options import config_option, json_option, print_json
+from vestnik.cli.options import config_option, json_option, one_line, print_json
 from vestnik.configuration import load
 from vestnik.errors import VestnikError
 from vestnik.runtime.clock import iso
@@ -62,14 +62,9 @@ def _print(flag: Flag, *, running: bool, under_way: int | None, as_json: bool) -
     state = "on" if flag.on else "off"
     details = [
         f"since {since}" if since else "",
-        _one_line(flag.reason),
+        " ".join(one_line(flag.reason).split()),
         "" if running else "the daemon is not running",
     ]
     if under_way:
         details.append(f"{under_way} {'delivery is' if under_way == 1 else 'deliveries are'} still under way")
     click.echo("; ".join(filter(None, [f"maintenance is {state}", *details])))
-
-
-def _one_line(reason: str) -> str:
-    """Nothing in it that a terminal could take for a command."""
-    return " ".join("".join(c if c.isprintable() else " " for c in reason).split())

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import click
 
-from vestnik.cli.http import Answered, DaemonClient, DaemonUnreachable
+from vestnik.cli.answer import Answer
+from vestnik.cli.http import Answered, DaemonClient
 from vestnik.cli.options import config_option, json_option, print_json, print_table
 from vestnik.configuration import load
 from vestnik.errors import ExitCode
@@ -34,10 +35,7 @@ def send(channel: str, text: str, delay: int | None, expire: int | None, subject
     """Send TEXT (or, with -, what comes on standard input) into CHANNEL; prints the message's id."""
     message = _utf8(text)
     fields = {"message": message, "delay": delay, "expire": expire, "subject": subject}
-    headers = _client(config).post_form(f"/api/send/{quote(channel, safe='')}", fields)
-    if "x-message-id" not in headers:
-        raise DaemonUnreachable("what answered is not this daemon")
-    click.echo(headers["x-message-id"])
+    click.echo(_client(config).post_form(f"/api/send/{quote(channel, safe='')}", fields, header="X-Message-Id"))
 
 
 def _utf8(text: str) -> str:
@@ -82,7 +80,7 @@ def list_messages(channel: str | None, state: str | None, limit: int, config: Pa
 @json_option
 def show(message_id: int, config: Path, as_json: bool) -> None:
     """Show one message and each of its deliveries."""
-    found = _client(config).get(f"/api/messages/{message_id}")
+    found = _client(config).get(f"/api/messages/{message_id}").having("id", "tasks")
     if as_json:
         print_json(found)
         return
@@ -100,7 +98,7 @@ def show(message_id: int, config: Path, as_json: bool) -> None:
         click.echo(f"{name:<11} {found[name] if found[name] is not None else '-'}")
     click.echo()
     columns = ("recipient", "state", "attempts", "started_at", "finished_at", "maybe_sent", "error")
-    print_table(columns, [[task[column] for column in columns] for task in found["tasks"]])
+    print_table(columns, [[task[column] for column in columns] for task in found.many("tasks", Answer)])
 
 
 @messages.command()
@@ -145,7 +143,7 @@ def resend(
     _each(chosen, dry_run, "resent", lambda i: _resend(client, i, again=again))
 
 
-def _to_resend(found: list[dict[str, Any]], *, again: bool) -> list[int]:
+def _to_resend(found: list[Answer], *, again: bool) -> list[int]:
     """The ids, without those of mailings and those that a newer message stands for; tells how many those are."""
     single = [message for message in found if message["mailing_id"] is None]
     parents = {message["parent_id"] for message in single}
@@ -158,13 +156,13 @@ def _to_resend(found: list[dict[str, Any]], *, again: bool) -> list[int]:
 
 
 def _cancel(client: DaemonClient, message_id: int) -> str:
-    client.call("DELETE", f"/api/messages/{message_id}")
+    client.delete(f"/api/messages/{message_id}")
     return str(client.get(f"/api/messages/{message_id}")["state"])
 
 
 def _resend(client: DaemonClient, message_id: int, *, again: bool) -> str:
     found = client.call("POST", f"/api/messages/{message_id}/resend" + ("?again=1" if again else ""))
-    removed = ", ".join(found["removed"])
+    removed = ", ".join(found.many("removed", str))
     return f"as {found['id']}" + (f", also to {removed}: not configured any more" if removed else "")
 
 
@@ -174,9 +172,7 @@ def _chosen(client: DaemonClient, given: tuple[int, ...], channel: str | None, s
     return [message["id"] for message in _selected(client, channel, (state,), "--channel or --state")]
 
 
-def _selected(
-    client: DaemonClient, channel: str | None, states: Sequence[str | None], options: str
-) -> list[dict[str, Any]]:
+def _selected(client: DaemonClient, channel: str | None, states: Sequence[str | None], options: str) -> list[Answer]:
     """All before the first is touched: the list changes under one's feet otherwise."""
     if channel is None and not any(states):
         raise click.UsageError(f"give message ids, or {options}")
@@ -200,18 +196,12 @@ def _each(chosen: list[int], dry_run: bool, done: str, act: Any) -> None:
         sys.exit(ExitCode.FAILED)
 
 
-def _select(client: DaemonClient, channel: str | None, state: str | None) -> Iterator[dict[str, Any]]:
-    after = None
-    while True:
-        page = client.get("/api/messages", {"channel": channel, "state": state, "after": after, "limit": 200})
-        yield from page["messages"]
-        after = page["next"]
-        if after is None:
-            return
+def _select(client: DaemonClient, channel: str | None, state: str | None) -> Iterator[Answer]:
+    return client.pages("/api/messages", "messages", {"channel": channel, "state": state})
 
 
-def _first_error(message: dict[str, Any]) -> str | None:
-    return next((task["error"] for task in message["tasks"] if task["error"]), None)
+def _first_error(message: Answer) -> str | None:
+    return next((task["error"] for task in message.many("tasks", Answer) if task["error"]), None)
 
 
 @click.group()
@@ -224,7 +214,7 @@ def channels() -> None:
 @json_option
 def list_channels(config: Path, as_json: bool) -> None:
     """Show all channels and how they do."""
-    found = _client(config).get("/api/channels")["channels"]
+    found = _client(config).get("/api/channels").many("channels", Answer)
     if as_json:
         print_json(found)
         return

@@ -34,6 +34,10 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
 
 
 def _cell(value: object) -> str:
-    text = "-" if value is None else str(value)
-    shown = "".join(c if c.isprintable() else " " for c in text)
+    shown = one_line("-" if value is None else str(value))
     return shown if len(shown) <= 80 else shown[:79] + "…"
+
+
+def one_line(text: str) -> str:
+    """Nothing in it that a terminal could take for a command."""
+    return "".join(c if c.isprintable() else " " for c in text)

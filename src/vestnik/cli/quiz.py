@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import click
 
+from vestnik.cli.answer import Answer
 from vestnik.cli.http import DaemonClient
 from vestnik.cli.options import config_option, json_option, print_json, print_table
 from vestnik.configuration import load
@@ -138,8 +139,12 @@ def list_questions(
     if as_json:
         print_json(found)
         return
-    rows = [(q["id"], q["status"], q["source"]["name"], " ".join(q["reasons"]) or None, q["text"]) for q in found]
-    print_table(("id", "status", "source", "reasons", "text"), rows)
+    print_table(("id", "status", "source", "reasons", "text"), [_row(question) for question in found])
+
+
+def _row(question: Answer) -> tuple[object, ...]:
+    source, reasons = question.one("source", Answer)["name"], " ".join(question.many("reasons", str))
+    return question["id"], question["status"], source, reasons or None, question["text"]
 
 
 @questions.command()
@@ -148,12 +153,12 @@ def list_questions(
 @json_option
 def show(question_id: str, config: Path, as_json: bool) -> None:
     """Show one question, and why it is raw."""
-    found = _client(config).get(f"/questions/{quote(question_id, safe='')}")
+    found = _client(config).get(f"/questions/{quote(question_id, safe='')}").having("id", "findings")
     if as_json:
         print_json(found)
         return
     rows = [(name, _line(found[name])) for name in _SHOWN if found[name]]
-    rows += [(finding["rule"], _because(finding)) for finding in found["findings"]]
+    rows += [(finding["rule"], _because(finding)) for finding in found.many("findings", Answer)]
     print_table(("field", "value"), rows)
 
 
@@ -174,11 +179,11 @@ _SHOWN = (
 
 
 def _line(value: Any) -> str:
-    return " | ".join(value) if isinstance(value, list) else str(value)
+    return " | ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _because(finding: dict[str, Any]) -> str:
-    return " ".join(filter(None, (finding["description"], finding["detail"] and f"({finding['detail']})")))
+def _because(finding: Answer) -> str:
+    return " ".join(map(str, filter(None, (finding["description"], finding["detail"] and f"({finding['detail']})"))))
 
 
 def _decision(command: Any) -> Any:
@@ -213,8 +218,8 @@ def _decide(
         return
     changed, skipped = 0, dict[str, str]()
     for answer in _answers(client, f"/questions/{action}", ids, wanted):
-        changed += answer["changed"]
-        skipped.update(answer["skipped"])
+        changed += answer.one("changed", int)
+        skipped.update(answer.one("skipped", Answer))
     for problem in skipped.values():
         click.echo(problem, err=True)
     click.echo(f"{changed} {done}, {len(skipped)} not", err=True)
@@ -222,7 +227,7 @@ def _decide(
         sys.exit(ExitCode.FAILED)
 
 
-def _answers(client: DaemonClient, path: str, ids: Sequence[str], wanted: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _answers(client: DaemonClient, path: str, ids: Sequence[str], wanted: dict[str, str]) -> Iterator[Answer]:
     """Of as many requests as it takes."""
     for start in range(0, len(ids), _AT_ONCE):
         yield client.call("POST", path, {"ids": ids[start : start + _AT_ONCE]})
@@ -249,11 +254,5 @@ def _filter(status: str | None, source: str | None, reason: str | None) -> dict[
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _pages(client: DaemonClient, wanted: dict[str, str]) -> Iterator[dict[str, Any]]:
-    after = None
-    while True:
-        page = client.get("/questions", {**wanted, "after": after, "limit": 200})
-        yield from page["questions"]
-        after = page["next"]
-        if after is None:
-            return
+def _pages(client: DaemonClient, wanted: dict[str, str]) -> Iterator[Answer]:
+    return client.pages("/questions", "questions", wanted)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import click
 
 from vestnik.cli import log_search
-from vestnik.cli.options import config_option, json_option
+from vestnik.cli.options import config_option, json_option, one_line
 from vestnik.configuration import Configuration, load
 from vestnik.delivery.store import trace as rows
 from vestnik.delivery.store.trace import Event, Kind, Subject
@@ -131,7 +131,8 @@ def _print_lines(subject: Subject, states: dict[str, int], events: Shown, limit:
     for _, event in zip(range(limit), events, strict=False):
         at, name = event.pop("at"), event.pop("event")
         event.pop(subject.kind, None)
-        click.echo(_printable(f"{at}  {name:<11}" + "".join(f" {key}={_value(v)}" for key, v in event.items())))
+        line = f"{at}  {name:<11}" + "".join(f" {key}={_value(v)}" for key, v in event.items())
+        click.echo(one_line(line).rstrip())
     if next(events, None) is not None:
         notes = [*notes, f"there are more events than these {limit:,}: --limit"]
     for note in notes:
@@ -142,8 +143,3 @@ def _value(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = text if len(text) <= 200 else f"{text[:199]}…"
     return json.dumps(text, ensure_ascii=False) if not text or set(text) & set(' "=\n') else text
-
-
-def _printable(line: str) -> str:
-    """Nothing that a terminal could take for a command."""
-    return "".join(c if c.isprintable() else " " for c in line).rstrip()
