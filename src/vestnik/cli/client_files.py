@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import click
 
 from vestnik.cli.imported import Imported, InMaintenance
 from vestnik.cli.progress import Progress
+from vestnik.cli.shared_database import shared_database
 from vestnik.configuration import Configuration
 from vestnik.errors import StoreUnavailable
 from vestnik.mailings.clients import Clients
@@ -29,11 +30,7 @@ from vestnik.mailings.csv.importing import ClientImport, ImportReport
 from vestnik.mailings.csv.rows import BadRow, Encoding, NotClients
 from vestnik.mailings.store import clients as store
 from vestnik.mailings.store.clients import Wanted
-from vestnik.runtime.folders import make_folder
-from vestnik.runtime.instance import InstanceLock
 from vestnik.runtime.maintenance import MaintenanceFlag
-from vestnik.storage.database import Database
-from vestnik.storage.migrations.upgrade import upgrade
 
 _PIECE = 64 << 10  # bytes read at once
 
@@ -66,22 +63,14 @@ def import_files(configuration: Configuration, plan: Plan) -> ImportedClients:
     if maintenance.on:
         raise InMaintenance("in maintenance nothing is taken in")
     with Interruption() as interruption, asyncio.Runner() as runner:
-        database = runner.run(_opened(configuration))
-        clients = Clients(database, timezone=configuration.settings.mailings.timezone)
+        stack = AsyncExitStack()
         try:
+            database = runner.run(stack.enter_async_context(shared_database(configuration.database)))
+            runner.run(database.look_at_space())
+            clients = Clients(database, timezone=configuration.settings.mailings.timezone)
             return _Import(plan, clients, maintenance, interruption, runner).carry_out()
         finally:
-            runner.run(database.close())
-
-
-async def _opened(configuration: Configuration) -> Database:
-    path = configuration.database
-    make_folder(path.parent)
-    database = Database(path)
-    await database.open(alone=not InstanceLock.of_database(path).held_by_another())
-    await database.maintain(upgrade)
-    await database.look_at_space()
-    return database
+            runner.run(stack.aclose())
 
 
 class Interruption:
@@ -191,17 +180,16 @@ def export(configuration: Configuration, file: Path | None) -> None:
 
 async def _export(configuration: Configuration, out: BinaryIO) -> None:
     progress, written = Progress(), 0
-    database = await _opened(configuration)
     try:
-        clients = Clients(database, timezone=configuration.settings.mailings.timezone)
-        all_of_them = await database.read(store.count)
-        out.write(exporting.HEADER)
-        async for page in clients.all_pages(Wanted()):
-            out.write(exporting.lines(page))
-            written += len(page)
-            progress.show(written, partial("{:,} of {:,} clients".format, written, all_of_them))
-        out.flush()
+        async with shared_database(configuration.database) as database:
+            clients = Clients(database, timezone=configuration.settings.mailings.timezone)
+            all_of_them = await database.read(store.count)
+            out.write(exporting.HEADER)
+            async for page in clients.all_pages(Wanted()):
+                out.write(exporting.lines(page))
+                written += len(page)
+                progress.show(written, partial("{:,} of {:,} clients".format, written, all_of_them))
+            out.flush()
     finally:
-        await database.close()
         progress.end()
     click.echo(f"{written:,} clients", err=True)

@@ -20,6 +20,7 @@ import click
 
 from vestnik.cli.imported import Imported, InMaintenance
 from vestnik.cli.progress import Progress
+from vestnik.cli.shared_database import shared_database
 from vestnik.configuration import Configuration
 from vestnik.quiz.collection import CollectionReport
 from vestnik.quiz.intake import Intake
@@ -30,14 +31,10 @@ from vestnik.quiz.sources.file import FileSettings, FileSource
 from vestnik.quiz.sources.pace import Paces
 from vestnik.quiz.sources.reader import Reader
 from vestnik.quiz.sources.source import Shared, SourceFailed
-from vestnik.runtime.folders import make_folder
-from vestnik.runtime.instance import InstanceLock
 from vestnik.runtime.maintenance import MaintenanceFlag
 from vestnik.settings.document import Document
 from vestnik.settings.problems import Place
 from vestnik.settings.validation import validate
-from vestnik.storage.database import Database
-from vestnik.storage.migrations.upgrade import upgrade
 
 _KEPT_BY_QUESTIONS = ("licence", "attribution", "language")  # of the options; the others say how to read
 
@@ -128,21 +125,12 @@ class FileImport:
             raise InMaintenance("in maintenance nothing is taken in")
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt)
         async with AsyncExitStack() as stack:
-            database = await self._database(stack)
+            database = await stack.enter_async_context(shared_database(self._configuration.database))
             reader = Reader()
             stack.push_async_callback(reader.close)
             for file, settings in self._plan.sources:
                 source = FileSource(settings, Shared(reader, Paces()))
                 await self._read(file, source, Intake(database))
-
-    async def _database(self, stack: AsyncExitStack) -> Database:
-        path = self._configuration.database
-        make_folder(path.parent)
-        database = Database(path)
-        await database.open(alone=not InstanceLock.of_database(path).held_by_another())
-        stack.push_async_callback(database.close)
-        await database.maintain(upgrade)
-        return database
 
     async def _read(self, file: Path, source: FileSource, intake: Intake) -> None:
         before = self.imported.report.fetched

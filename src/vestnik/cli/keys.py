@@ -12,15 +12,13 @@ from typing import TypeVar
 import click
 
 from vestnik.cli.options import config_option, json_option, print_json, print_table
+from vestnik.cli.shared_database import shared_database
 from vestnik.configuration import Configuration, load
 from vestnik.daemon import jwt_secret
 from vestnik.errors import VestnikError
 from vestnik.runtime.clock import iso
-from vestnik.runtime.folders import make_folder
-from vestnik.runtime.instance import InstanceLock
 from vestnik.settings.values import parse_duration
-from vestnik.storage.database import Connection, Database
-from vestnik.storage.migrations.upgrade import upgrade
+from vestnik.storage.database import Connection
 from vestnik.web import api_keys
 from vestnik.web.auth import Tokens
 
@@ -112,13 +110,7 @@ def _with_database(configuration: Configuration, work: Callable[[Connection], T]
     """Run one piece of work on the database itself: it works whether the daemon runs or not."""
 
     async def run() -> T:
-        make_folder(configuration.database.parent)
-        database = Database(configuration.database)
-        await database.open(alone=not InstanceLock.of_database(configuration.database).held_by_another())
-        try:
-            await database.maintain(upgrade)
+        async with shared_database(configuration.database) as database:
             return await database.write(work)
-        finally:
-            await database.close()
 
     return asyncio.run(run())
