@@ -13,7 +13,7 @@ from mailing_steps import claim, clients, end, rows, settled, states, sweep
 from vestnik.delivery.model import Deferred, Delivered
 from vestnik.delivery.store import claims, intake
 from vestnik.delivery.store.retention import Forgotten, forget_ended
-from vestnik.mailings.store import expansion, figures, following, mailings, waiting
+from vestnik.mailings.store import closing, expansion, figures, following, mailings, waiting
 
 HOUR = 3600.0
 
@@ -356,6 +356,59 @@ async def test_a_backlog_that_has_expired_does_not_hold_up_a_claim(admin: Admini
     assert [task.mailing_id for task in found.tasks] == [late["id"]]
     await sweep(admin)
     assert await states(admin, early) == {"expired": first}
+
+
+# -- windows that close in the middle of a change
+
+
+@pytest.mark.parametrize("change", [None, {"filter": {"tags": ["b"]}}])
+async def test_a_window_that_closes_in_the_middle_of_a_change_lets_nobody_expire_whom_it_cancels(
+    admin: Administered, change: dict[str, Any] | None
+) -> None:
+    admin.clock.now = local(19)
+    await clients(admin, 2, tag="a")
+    mailing = await admin.mailing(end_at=at(local(23)), local_interval=DAYTIME)
+    await settled(admin)
+    await admin.done("PATCH" if change else "DELETE", f"/mailings/{mailing['id']}", change)
+    admin.clock.now = local(20)
+    assert not await admin.part.sending.close(), "it rests instead of asking again at once"
+    assert await states(admin, mailing) == {"queued": 2}
+    await settled(admin)
+    assert await states(admin, mailing) == {"canceled": 2}
+
+
+async def test_what_had_followed_a_change_before_its_window_closed_is_moved_when_the_rest_has(
+    admin: Administered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "CHUNK", 2)
+    admin.clock.now = local(19)
+    await clients(admin, 3)
+    mailing = await admin.mailing(end_at=at(local(12, day=1)), local_interval=DAYTIME)
+    await settled(admin)
+    await admin.done("PATCH", f"/mailings/{mailing['id']}", {"end_at": at(local(23, day=1))})
+    await admin.database.write(lambda c: following.step(c, mailing["id"], local(19)))
+    admin.clock.now = local(20)
+    assert not await admin.part.sending.close()
+    assert [row["closes_at"] for row in await rows(admin, mailing)] == [local(20)] * 3
+    await settled(admin)
+    assert [row["due_at"] for row in await rows(admin, mailing)] == [local(9, day=1)] * 3
+    assert await states(admin, mailing) == {"scheduled": 3}
+
+
+async def test_a_change_of_one_mailing_leaves_the_windows_of_others_alone(
+    admin: Administered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing, "CHUNK", 1)
+    admin.clock.now = local(19)
+    await clients(admin, 2)
+    changed, other = [await admin.mailing(end_at=at(local(23)), local_interval=DAYTIME) for _ in range(2)]
+    await settled(admin)
+    await admin.done("DELETE", f"/mailings/{changed['id']}")
+    admin.clock.now = local(20)
+    while await admin.part.sending.close():
+        pass
+    assert await states(admin, changed) == {"queued": 2}
+    assert await states(admin, other) == {"expired": 2}
 
 
 # -- tries under way

@@ -1,4 +1,7 @@
-"""Moving what waits past the end of its client's window to the next one, some tasks at a time."""
+"""Moving what waits past the end of its client's window to the next one, some tasks at a time.
+
+What is held because its mailing was changed or deleted follows that first (`following`), which may cancel it.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,17 @@ from vestnik.mailings.store import mailings
 from vestnik.storage.database import Connection
 
 CHUNK = 250  # tasks of one transaction: some 10 ms
+LOOKED_AT = 2_000  # tasks that it looks at, held or not: who is behind more held ones is moved when those have followed
 
 _CLOSED = """
-SELECT task.id, task.channel, task.state, task.due_at, task.mailing_id, client.timezone
-FROM task LEFT JOIN client ON client.id = task.client_id
-WHERE task.closes_at IS NOT NULL AND task.finished_at IS NULL AND task.owner IS NULL AND task.closes_at <= :now
-ORDER BY task.closes_at LIMIT :limit
+SELECT closed.*, client.timezone
+FROM (
+  SELECT id, channel, state, due_at, mailing_id, client_id FROM task
+  WHERE closes_at IS NOT NULL AND finished_at IS NULL AND owner IS NULL AND closes_at <= :now
+  ORDER BY closes_at LIMIT :looked_at
+) AS closed LEFT JOIN client ON client.id = closed.client_id
+WHERE NOT EXISTS (SELECT 1 FROM mailing_now WHERE mailing_now.mailing_id = closed.mailing_id AND held)
+LIMIT :limit
 """
 _NEXT = """
 SELECT min(closes_at) AS next FROM task WHERE closes_at IS NOT NULL AND finished_at IS NULL AND owner IS NULL
@@ -30,17 +38,17 @@ UPDATE task SET state = 'expired', error = coalesce(error, :reason), finished_at
 
 
 def next_closing(connection: Connection) -> Timestamp | None:
-    """When a window closes on somebody who waits in it."""
+    """When a window closes on somebody who waits in it, held or not."""
     found: float | None = connection.execute(_NEXT).fetchone()["next"]
     return found
 
 
 def move(connection: Connection, now: Timestamp, *, may_expire: bool) -> int:
-    """Returns how many tasks that were, at most CHUNK.
+    """Returns how many tasks that were, at most CHUNK; 0 also where all that it looked at are held.
 
     Who has no window before the end of the mailing expires now; unless `may_expire`, at that end.
     """
-    rows = connection.execute(_CLOSED, {"now": now, "limit": CHUNK}).fetchall()
+    rows = connection.execute(_CLOSED, {"now": now, "looked_at": LOOKED_AT, "limit": CHUNK}).fetchall()
     found = {row["mailing_id"]: mailings.find(connection, row["mailing_id"]) for row in rows}
     planners = {id_: planner(mailing, now) for id_, mailing in found.items() if mailing}
     tally = counts.Tally()
