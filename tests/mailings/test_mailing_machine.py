@@ -119,7 +119,7 @@ class MailingMachine(RuleBasedStateMachine):
         old = data.draw(st.sampled_from(self.open_mailings()))
         if what == "delete":
             mailings.delete(self.connection, old.id, self.now)
-            running.apply_delete(self.connection, old, self.now)
+            running.apply_delete(self.connection, old)
             return self._then(data, old.channel)
         choices: dict[str, st.SearchStrategy[Any]] = {
             "text": st.sampled_from(["first", "second"]),
@@ -131,7 +131,7 @@ class MailingMachine(RuleBasedStateMachine):
         change: dict[str, Any] = {what: data.draw(choices[what])}
         new = replace(old, **change)
         mailings.update(self.connection, new)
-        running.apply_change(self.connection, old, new, self.now)
+        running.apply_change(self.connection, old, new)
         return self._then(data, new.channel)
 
     def _then(self, data: st.DataObject, channel: str) -> None:

@@ -6,12 +6,12 @@ has brought all of it up to date; a new text needs no such round, as it is looke
 
 from __future__ import annotations
 
-from vestnik.mailings.model import Mailing, Timestamp
+from vestnik.mailings.model import Mailing
 from vestnik.mailings.store import following
 from vestnik.storage.database import Connection
 
 
-def apply_change(connection: Connection, old: Mailing, new: Mailing, now: Timestamp) -> None:  # noqa: ARG001
+def apply_change(connection: Connection, old: Mailing, new: Mailing) -> None:
     """In the transaction that changed the mailing's row."""
     if new.text != old.text:
         following.say(connection, new.id, new.text)
@@ -21,7 +21,7 @@ def apply_change(connection: Connection, old: Mailing, new: Mailing, now: Timest
         following.begin(connection, new.id)
 
 
-def apply_delete(connection: Connection, mailing: Mailing, now: Timestamp) -> None:  # noqa: ARG001
+def apply_delete(connection: Connection, mailing: Mailing) -> None:
     """In the transaction that marked the mailing's row as deleted."""
     following.begin(connection, mailing.id)
 

@@ -57,7 +57,7 @@ class Mailings:
         def delete(connection: Connection) -> None:
             mailing = _existing(connection, mailing_id)
             store.delete(connection, mailing_id, now)
-            running.apply_delete(connection, mailing, now)
+            running.apply_delete(connection, mailing)
 
         await self._database.write(delete)
 
@@ -70,7 +70,7 @@ class Mailings:
         self._refuse(new, now)
         new = replace(new, changed_at=now)
         store.update(connection, new)
-        running.apply_change(connection, old, new, now)
+        running.apply_change(connection, old, new)
         return _existing(connection, mailing_id)
 
     def _refuse(self, mailing: Mailing, now: Timestamp) -> None:

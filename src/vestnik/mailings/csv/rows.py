@@ -44,9 +44,6 @@ class Rows:
     good: list[Given] = field(default_factory=list[Given])
     bad: list[BadRow] = field(default_factory=list[BadRow])
 
-    def __len__(self) -> int:
-        return len(self.good) + len(self.bad)
-
 
 class RowReader:
     """For one file: `feed` it in pieces of any size, then `end`."""

@@ -58,7 +58,6 @@ class Followed:
     """What one transaction did. `more`: there are tasks that have not followed yet."""
 
     channel: str = ""
-    tasks: int = 0
     more: bool = False
 
 
@@ -90,17 +89,17 @@ def step(connection: Connection, mailing_id: int, now: Timestamp) -> Followed:
         return Followed()
     values = {"mailing": mailing_id, "after": after["follow_after"], "limit": CHUNK}
     rows = connection.execute(_TASKS, values).fetchall()
-    changed = bring_up_to_date(connection, mailing, [row for row in rows if row["finished_at"] is None], now)
-    changed += _reopen(connection, mailing, [row for row in rows if row["finished_at"] is not None], now)
+    bring_up_to_date(connection, mailing, [row for row in rows if row["finished_at"] is None], now)
+    _reopen(connection, mailing, [row for row in rows if row["finished_at"] is not None], now)
     more = len(rows) == CHUNK
     connection.execute(_MOVE_CURSOR, {"after": rows[-1]["client_id"] if more else None, "id": mailing_id})
     if not more:
         connection.execute(_HOLD, {"held": False, "id": mailing_id})
-    return Followed(mailing.channel, changed, more)
+    return Followed(mailing.channel, more)
 
 
-def bring_up_to_date(connection: Connection, mailing: Mailing, rows: list[sqlite3.Row], now: Timestamp) -> int:
-    """Open tasks of a mailing, with their clients; returns how many."""
+def bring_up_to_date(connection: Connection, mailing: Mailing, rows: list[sqlite3.Row], now: Timestamp) -> None:
+    """Open tasks of a mailing, with their clients."""
     at_once, tally = planner(mailing, now), counts.Tally()
     for row in rows:
         found = follow(Open(TaskState(row["state"]), row["due_at"]), _client(row), mailing, now, at_once)
@@ -114,7 +113,6 @@ def bring_up_to_date(connection: Connection, mailing: Mailing, rows: list[sqlite
             tally.add(row["channel"], row["state"], -1, mailing_id=mailing.id)
             tally.add(mailing.channel, found.state.value, mailing_id=mailing.id)
     tally.write(connection)
-    return len(rows)
 
 
 def _client(row: sqlite3.Row) -> Client | None:
@@ -143,12 +141,12 @@ def _follow_running(
     connection.execute(_PLAN_RUNNING, {**values, "id": row["id"]})
 
 
-def _reopen(connection: Connection, mailing: Mailing, rows: list[sqlite3.Row], now: Timestamp) -> int:
+def _reopen(connection: Connection, mailing: Mailing, rows: list[sqlite3.Row], now: Timestamp) -> None:
     """Take back what ended for want of a match or a window, as long as nothing of the mailing was tried."""
     rows = [row for row in rows if row["epoch"] == 0 and row["error"] in (NOT_MEANT, NO_WINDOW) and not row["resent"]]
     if not rows or _was_tried(connection, mailing):
-        return 0
-    at_once, tally, reopened = planner(mailing, now), counts.Tally(), 0
+        return
+    at_once, tally = planner(mailing, now), counts.Tally()
     for row in rows:
         found = follow(Open(TaskState.SCHEDULED, row["due_at"]), _client(row), mailing, now, at_once)
         if isinstance(found, Follows):
@@ -157,9 +155,7 @@ def _reopen(connection: Connection, mailing: Mailing, rows: list[sqlite3.Row], n
             tally.add(row["channel"], row["state"], -1, mailing_id=mailing.id)
             tally.add(mailing.channel, found.state.value, mailing_id=mailing.id)
             tally.reopened(mailing.id, row["state"], row["finished_at"])
-            reopened += 1
     tally.write(connection)
-    return reopened
 
 
 def _was_tried(connection: Connection, mailing: Mailing) -> bool:
