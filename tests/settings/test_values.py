@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from vestnik.settings.values import (
     Address,
     OneOrMore,
+    OneOrMoreOnce,
     Rate,
     Section,
     Switch,
@@ -89,6 +90,7 @@ def test_no_value_raises_anything_but_value_error(value: Any) -> None:
 class _Example(Section):
     switch: Switch = False
     names: OneOrMore[str] = ()
+    recipients: OneOrMoreOnce[str] = ()
 
 
 def test_only_true_and_false_are_switches() -> None:
@@ -103,6 +105,13 @@ def test_one_value_is_a_list_of_one() -> None:
     assert _Example.model_validate({"names": ["a", "b"]}).names == ("a", "b")
     with pytest.raises(ValidationError):
         _Example.model_validate({"names": []})
+
+
+def test_what_is_wanted_once_is_kept_once_in_the_order_given() -> None:
+    assert _Example.model_validate({"recipients": "a"}).recipients == ("a",)
+    assert _Example.model_validate({"recipients": ["b", "a", "b", "c", "a"]}).recipients == ("b", "a", "c")
+    with pytest.raises(ValidationError):
+        _Example.model_validate({"recipients": []})
 
 
 def test_sections_are_frozen() -> None:

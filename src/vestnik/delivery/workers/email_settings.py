@@ -15,7 +15,7 @@ from pydantic_core import PydanticKnownError
 
 from vestnik.delivery.workers.email_address import Mailbox, parse_address, parse_mailbox
 from vestnik.delivery.workers.worker import WorkerSettings
-from vestnik.settings.values import Duration, OneOrMore
+from vestnik.settings.values import Duration, OneOrMoreOnce
 
 _PORTS = {"none": 25, "starttls": 587, "implicit": 465}
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -66,10 +66,6 @@ def _readable_bundle(path: Path) -> Path:
     return path
 
 
-def _each_once(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(addresses))
-
-
 Host = Annotated[str, AfterValidator(_host)]
 EmailAddress = Annotated[str, AfterValidator(parse_address)]
 Timeout = Annotated[Duration, Field(gt=timedelta(0))]
@@ -93,7 +89,7 @@ class EmailSettings(WorkerSettings):
     username: Annotated[str, AfterValidator(_one_line)] = ""
     password: SecretStr = SecretStr("")
     from_: Annotated[Mailbox, BeforeValidator(_mailbox)] = Field(alias="from")
-    to: Annotated[OneOrMore[EmailAddress], AfterValidator(_each_once)]
+    to: OneOrMoreOnce[EmailAddress]
     subject: Annotated[str, AfterValidator(_without_breaks)] = ""  # of messages that were sent without one
     helo: Host | None = None  # how we call ourselves; the machine's full name by default
     connect_timeout: Timeout = timedelta(minutes=1)

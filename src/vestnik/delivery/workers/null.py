@@ -7,25 +7,21 @@ import logging
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from vestnik.delivery.model import Task
 from vestnik.delivery.workers.worker import Refused, Unavailable, Worker, WorkerSettings
 from vestnik.runtime.log import get_logger
-from vestnik.settings.values import Duration, OneOrMore, Switch, parse_duration
+from vestnik.settings.values import Duration, OneOrMoreOnce, Switch, parse_duration
 
 log = get_logger(__name__)
-
-
-def _each_once(recipients: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(recipients))
 
 
 class NullSettings(WorkerSettings):
     delay: Duration = parse_duration(0)  # how long a call takes
     fail: Literal["none", "unavailable", "refuse", "crash"] = "none"
     fail_first: Annotated[int, Field(ge=0)] = 0  # so many tries of each task fail; 0: all
-    recipients: Annotated[OneOrMore[str], AfterValidator(_each_once)] = ("",)
+    recipients: OneOrMoreOnce[str] = ("",)
     log_text: Switch = False  # texts may be private
 
 

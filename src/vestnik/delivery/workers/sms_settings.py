@@ -12,7 +12,7 @@ from pydantic_core import PydanticKnownError
 from vestnik.delivery.workers.http_url import HttpUrl
 from vestnik.delivery.workers.sms_request import Accepted, RequestTemplate
 from vestnik.delivery.workers.worker import WorkerSettings
-from vestnik.settings.values import Duration, OneOrMore, parse_duration
+from vestnik.settings.values import Duration, OneOrMoreOnce, parse_duration
 
 _REQUIRED = {
     "kannel": ("url", "username", "password", "from"),
@@ -41,10 +41,6 @@ def _phone(value: str) -> str:
     return digits
 
 
-def _each_once(numbers: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(numbers))
-
-
 Phone = Annotated[str, AfterValidator(_phone)]
 
 
@@ -54,7 +50,7 @@ class SmsSettings(WorkerSettings):
     model_config = ConfigDict(validate_default=True)
 
     gateway: Literal["kannel", "probe", "http"]
-    to: Annotated[OneOrMore[Phone], AfterValidator(_each_once)]
+    to: OneOrMoreOnce[Phone]
     max_segments: Annotated[int, Field(ge=1, le=255)] = 10  # TS 23.040 counts parts in one octet
     timeout: Annotated[Duration, Field(gt=parse_duration(0))] = parse_duration(30)
 

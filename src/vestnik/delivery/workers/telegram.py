@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from vestnik.delivery.model import Task
 from vestnik.delivery.workers.http_url import HttpUrl
 from vestnik.delivery.workers.worker import Refused, Worker, WorkerSettings
-from vestnik.settings.values import Duration, OneOrMore, Switch, parse_duration
+from vestnik.settings.values import Duration, OneOrMoreOnce, Switch, parse_duration
 
 if TYPE_CHECKING:
     from vestnik.delivery.workers.telegram_bot import TelegramBot
@@ -43,13 +43,9 @@ def _api_server(value: str) -> str:
     return value.rstrip("/")
 
 
-def _each_once(chats: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(chats))
-
-
 class TelegramSettings(WorkerSettings):
     token: Annotated[SecretStr, AfterValidator(_token)]
-    chat_id: Annotated[OneOrMore[Annotated[str, AfterValidator(_chat)]], AfterValidator(_each_once)]
+    chat_id: OneOrMoreOnce[Annotated[str, AfterValidator(_chat)]]
     api_server: Annotated[HttpUrl, AfterValidator(_api_server)] = "https://api.telegram.org"
     timeout: Annotated[Duration, Field(gt=parse_duration(0))] = parse_duration(30)  # connection and answer together
     parse_mode: Literal["HTML", "MarkdownV2", "Markdown"] | None = None  # None: the text as it is
