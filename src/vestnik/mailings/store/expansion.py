@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from vestnik.delivery.store import counts, intake
 from vestnik.delivery.store.intake import NewMessage
 from vestnik.mailings.model import Mailing, Timestamp
 from vestnik.mailings.plan import Plan, planner, why_missed
-from vestnik.mailings.store import mailings
+from vestnik.mailings.store import audience, mailings
 from vestnik.storage.database import Connection
 
 CHUNK = 250  # clients that one transaction makes tasks for: some 10 ms, for which sends wait
@@ -26,15 +25,11 @@ WHERE NOT complete AND deleted_at IS NULL AND start_at <= :until
 ORDER BY start_at, id
 """
 _LOOKED_AT = "SELECT max(id) AS last FROM (SELECT id FROM client WHERE id > :after ORDER BY id LIMIT :looked_at)"
-# A task may be there already when the audience was changed, and is gone through once more.
-_MEANT = """
+_MEANT = f"""
 SELECT id, phone, timezone FROM client
-WHERE id > :after AND id <= :upto
-  AND (:codes = '[]' OR operator_code IN (SELECT value FROM json_each(:codes)))
-  AND (:tags = '[]' OR tag IN (SELECT value FROM json_each(:tags)))
-  AND NOT EXISTS (SELECT 1 FROM task WHERE task.mailing_id = :mailing AND task.client_id = client.id)
+WHERE {audience.TO_COME} AND id <= :upto
 ORDER BY id LIMIT :limit
-"""
+"""  # noqa: S608 - SQL from our code
 _MOVE_CURSOR = "UPDATE mailing SET expanded_to = :to WHERE id = :id"
 _COMPLETE = "UPDATE mailing SET complete = 1 WHERE id = :id"
 _SET_WINDOW = "UPDATE task SET closes_at = :closes_at WHERE id = :id"
@@ -87,14 +82,7 @@ def expand(connection: Connection, mailing_id: int, ids: Sequence[int], now: Tim
 
 
 def _meant(connection: Connection, mailing: Mailing, upto: int) -> list[sqlite3.Row]:
-    values = {
-        "after": mailing.expanded_to,
-        "upto": upto,
-        "codes": json.dumps(mailing.audience.operator_codes),
-        "tags": json.dumps(mailing.audience.tags),
-        "mailing": mailing.id,
-        "limit": CHUNK,
-    }
+    values = {**audience.values(mailing), "upto": upto, "limit": CHUNK}
     return connection.execute(_MEANT, values).fetchall()
 
 
