@@ -22,8 +22,8 @@ from vestnik.settings.catalogue import BrokenEntry, UnknownEntry
 from vestnik.settings.document import ABSENT, Document, Hidden, Key, MissingFile, read_document
 from vestnik.settings.problems import Problem, did_you_mean, quoted
 from vestnik.settings.validation import raise_problems, secrets_in, validate
-from vestnik.settings.values import Address, AddressValue, Duration, OneOrMore, Section
-from vestnik.web.auth import AuthSettings, is_loopback, public_key_problem, secret_problem
+from vestnik.settings.values import Address, AddressValue, Duration, OneOrMore, Section, is_loopback_host
+from vestnik.web.auth import AuthSettings, public_key_problem, secret_problem
 from vestnik.web.foreign_pages import LOOPBACK_NAMES
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ class ServiceSettings(Section):
     hosts: OneOrMore[Annotated[str, BeforeValidator(_host_name)]] = ()  # what else a reverse proxy calls it, in `Host`
     state_dir: Path = Path("var")  # database, generated secrets, logs, the maintenance flag
     metrics: Literal["loopback", "open"] = "loopback"
+
+    @property
+    def own_jwt_secret(self) -> Path:
+        """Where the daemon keeps the secret that it makes, unless the configuration names another file."""
+        return self.state_dir / "secrets" / "jwt"
 
     def keyless_hosts(self) -> tuple[str, ...] | None:
         """The names that a caller without credentials may use; None: any, where others are to reach the daemon."""
@@ -116,7 +121,7 @@ def load(path: Path, *, serving: bool = False) -> Configuration:
     raise_problems(document)
     assert settings is not None  # noqa: S101 - no problems, so it was valid
     if settings.auth.jwt.secret is None and secret_file is None:
-        secret_file = settings.service.state_dir / "secrets" / "jwt"
+        secret_file = settings.service.own_jwt_secret
     return Configuration(path, settings, channels, quiz, secret_file)
 
 
@@ -236,11 +241,7 @@ def _check_beyond_loopback(document: Document, settings: Settings, secret_file: 
     if settings.auth.send is None:
         what = f"listening on {settings.service.listen}, beyond this machine, needs a decision: auth.send: open or key"
         document.problems.append(Problem(listen, "auth.send", what))
-    path = secret_file or settings.service.state_dir / "secrets" / "jwt"
+    path = secret_file or settings.service.own_jwt_secret
     if settings.auth.jwt.secret is None and not path.exists():
         what = f"listening beyond this machine needs a secret, and {path} is not there: `vestnik token` makes it"
         document.problems.append(Problem(listen, "auth.jwt.secret", what))
-
-
-def is_loopback_host(host: str) -> bool:
-    return host == "localhost" or is_loopback(host)

@@ -16,6 +16,7 @@ from vestnik.settings.values import (
     Rate,
     Section,
     Switch,
+    is_loopback_host,
     parse_address,
     parse_duration,
     parse_rate,
@@ -117,6 +118,15 @@ def test_what_is_wanted_once_is_kept_once_in_the_order_given() -> None:
 def test_sections_are_frozen() -> None:
     with pytest.raises(ValidationError):
         _Example().switch = True  # type: ignore[misc]  # which is what is tested
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [(host, True) for host in ("localhost", "127.0.0.1", "127.1.2.3", "::1")]
+    + [(host, False) for host in ("", "::", "128.0.0.1", "192.168.0.1", "localhost.evil.test", "127.0.0.1.evil.test")],
+)
+def test_a_loopback_host_is_this_machine_whoever_is_asked(host: str, wanted: bool) -> None:
+    assert is_loopback_host(host) is wanted
 
 
 @pytest.mark.parametrize(

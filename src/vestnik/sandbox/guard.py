@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from yarl import URL
 
+from vestnik.settings.values import is_loopback_host
 from vestnik.web.errors import error_response
 
 SECURITY_HEADERS = {
@@ -19,19 +18,10 @@ SECURITY_HEADERS = {
 _READING = ("GET", "HEAD")
 
 
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 @web.middleware
 async def only_from_here(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Listening on loopback does not keep out what the browser's other tabs hold; these two checks do."""
-    if not is_loopback(_host(request)):
+    if not is_loopback_host(_host(request)):
         # DNS rebinding: a name of their own, pointed at 127.0.0.1, makes a foreign page one of ours.
         return error_response(403, "foreign_host", "the sandbox answers to loopback hosts only, such as 127.0.0.1")
     if request.method not in _READING and _sent_by_another_site(request):

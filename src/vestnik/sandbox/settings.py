@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import field_validator
 
-from vestnik.sandbox.guard import is_loopback
-from vestnik.settings.values import Address, AddressValue, Section
+from vestnik.settings.values import Address, AddressValue, Section, is_loopback_host
 
 
 class SandboxSettings(Section):
@@ -15,7 +14,7 @@ class SandboxSettings(Section):
     @field_validator("listen", "smtp")
     @classmethod
     def _on_loopback(cls, address: Address) -> Address:
-        if not is_loopback(address.host):
+        if not is_loopback_host(address.host):
             raise ValueError(
                 f"a loopback address such as 127.0.0.1:{address.port}: the sandbox takes messages from anybody"
             )

@@ -5,6 +5,7 @@ Every scalar comes from the YAML document as text (`settings.document`): the typ
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -80,6 +81,16 @@ class Address:
         if self.port != other.port or self.port == 0:
             return False
         return any(_same_host(one, another) for one in _hosts(self.host) for another in _hosts(other.host))
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host, as it is written, can only be this machine: no name server has a say in it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _hosts(host: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from pydantic_core import PydanticKnownError
 
 from vestnik.delivery.workers.email_address import Mailbox, parse_address, parse_mailbox
 from vestnik.delivery.workers.worker import WorkerSettings
-from vestnik.settings.values import Duration, OneOrMoreOnce
+from vestnik.settings.values import Duration, OneOrMoreOnce, is_loopback_host
 
 _PORTS = {"none": 25, "starttls": 587, "implicit": 465}
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -34,10 +34,6 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _one_line(value: str) -> str:
@@ -108,7 +104,7 @@ class EmailSettings(WorkerSettings):
             raise PydanticKnownError("missing")  # any other error says that a secret was found
         if password.get_secret_value() and not username:
             raise ValueError("username and password, both or neither")
-        if username and tls == "none" and not _is_loopback(host):
+        if username and tls == "none" and not is_loopback_host(host):
             raise ValueError(f"tls: starttls or implicit, as without TLS it would cross the network to {host} in clear")
         return password
 

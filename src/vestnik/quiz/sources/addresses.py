@@ -14,6 +14,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from vestnik.settings.values import is_loopback_host
+
 #: Beyond what Python knows as not global: networks that translate to IPv4, special assignments that older tables lack,
 #: and the public address under which Azure's virtual machines reach their host.
 _ALSO_REFUSED = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "2001::/23", "3fff::/20")))
@@ -56,13 +58,7 @@ def origin_of(url: URL) -> Origin:
 
 def names_loopback(url: URL) -> bool:
     """The operator wrote `127.0.0.1`, `[::1]` or `localhost`: no name server has a say in that."""
-    host = origin_of(url)[0]
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback_host(origin_of(url)[0])
 
 
 class Guard(AbstractResolver):
