@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError
 
 from vestnik.delivery.build import ConfiguredChannel
-from vestnik.delivery.settings import ChannelSettings
+from vestnik.delivery.settings import ChannelSettings, worker_name
 from vestnik.delivery.workers.catalogue import find_worker
 from vestnik.delivery.workers.worker import WorkerSettings
 from vestnik.mailings.settings import MailingsSettings
@@ -160,7 +160,7 @@ def _channels(document: Document, value: Any) -> Iterator[tuple[str, ConfiguredC
 
 
 def _channel(document: Document, key: Key, raw: dict[str, Any]) -> ConfiguredChannel | None:
-    worker = "null" if raw["worker"] is None else raw["worker"]
+    worker = worker_name(raw["worker"])
     if not isinstance(worker, str):  # said already, with the document as a whole
         return None
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
@@ -194,8 +193,7 @@ class Daemon:
             log.error("something did not stop, leaving it", after=round(time.monotonic() - began, 1))
             # Not 0 after a failure: the supervisor would take it for the end that was asked for.
             asked_for = ExitCode.DONE if self._ended.is_set() else ExitCode.FAILED
-            with contextlib.suppress(Exception):
-                os._exit(self._fatal.exit_code if self._fatal else asked_for)
+            os._exit(self._fatal.exit_code if self._fatal else asked_for)
 
         loop.call_later(seconds, leave)
 

@@ -13,7 +13,6 @@ from vestnik.delivery.store.lookup import MESSAGE_STATES, PAGE, MessageView, Tas
 from vestnik.runtime.clock import iso
 
 _TIME = {"format": "date-time", "example": "2026-01-31T12:00:00.000Z"}
-_MAX_ID = (1 << 53) - 1
 
 
 class TaskSchema(Schema):

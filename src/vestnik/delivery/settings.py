@@ -33,8 +33,8 @@ class RateSettings(Section):
     per_recipient: RateValue | None = None
 
 
-def _null_by_name(value: Any) -> Any:
-    # `worker: null` without quotes is YAML's null, and the null worker is what was meant.
+def worker_name(value: Any) -> Any:
+    """`worker: null` without quotes is YAML's null, and the null worker is what was meant."""
     return "null" if value is None else value
 
 
@@ -45,7 +45,7 @@ def _total_rate(value: Any) -> Any:
 class ChannelSettings(Section):
     """D6. `params` are the worker's own and checked by it."""
 
-    worker: Annotated[str, BeforeValidator(_null_by_name)]
+    worker: Annotated[str, BeforeValidator(worker_name)]
     params: dict[str, Any] = Field(default_factory=dict)
     queue: Literal["durable", "memory"] = "durable"
     executors: Annotated[int, Field(ge=1, le=1000)] = 1

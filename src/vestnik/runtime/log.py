@@ -185,5 +185,5 @@ def _save_what_nobody_reads() -> None:
 
 
 def _quiet_libraries(*, everything: bool) -> None:
-    for name in ("aiosqlite", "aiogram", "asyncio", "alembic", "mail.log", "aiohttp_apigami"):
+    for name in ("aiogram", "asyncio", "alembic", "mail.log", "aiohttp_apigami"):
         logging.getLogger(name).setLevel(logging.NOTSET if everything else logging.WARNING)
