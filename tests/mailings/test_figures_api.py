@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 from administering import Administered, at
 from deliveries import NOW
-from mailing_steps import claim, clients, end, settled, sweep
+from mailing_steps import claim, clients, end, settled, states, sweep
 
 from vestnik.delivery.model import Deferred, RefusedForGood
 from vestnik.delivery.store import counts
+from vestnik.mailings.store import expansion
 
 HOUR = 3600.0
 
@@ -134,6 +137,28 @@ async def test_a_forecast_before_the_start_and_while_it_runs(admin: Administered
         "expire": 2,
         "rate": None,
     }
+
+
+async def test_a_forecast_counts_each_client_once_while_messages_are_made(admin: Administered) -> None:
+    await clients(admin, 3)
+    mailing, ids = await admin.mailing(), admin.delivery.service.reserve_ids(expansion.IDS)
+    assert admin.database.path
+    with closing(sqlite3.connect(admin.database.path, isolation_level=None, check_same_thread=False)) as other:
+        other.row_factory = sqlite3.Row
+        seen: list[str] = []
+
+        def between(statement: str) -> None:
+            """Before the open messages are counted, they are made and committed."""
+            if "FROM task JOIN client" in statement and not seen:
+                seen.append(statement)
+                expansion.expand(other, mailing["id"], ids, NOW)
+
+        await admin.database.read(lambda c: c.set_trace_callback(between))
+        found = await admin.done("GET", f"/mailings/{mailing['id']}/forecast")
+        await admin.database.read(lambda c: c.set_trace_callback(None))
+    assert seen
+    assert await states(admin, mailing) == {"queued": 3}
+    assert found["clients"] == 3
 
 
 async def test_what_never_was_is_not_found(admin: Administered) -> None:

@@ -12,7 +12,7 @@ from vestnik.mailings.forecast import Forecast, forecast
 from vestnik.mailings.model import Mailing
 from vestnik.mailings.store import figures as store
 from vestnik.mailings.store import mailings
-from vestnik.mailings.store.figures import MailingFigures, Page
+from vestnik.mailings.store.figures import MailingFigures, Page, Remaining
 from vestnik.runtime.clock import Clock, wall
 from vestnik.storage.database import Connection, Database
 
@@ -52,10 +52,7 @@ class Figures:
 
     async def forecast(self, mailing_id: int) -> Expected:
         """Raises NotFound, also when it was deleted."""
-        mailing = await self._database.read(lambda c: _found(c, mailing_id))
-        if mailing.deleted_at is not None:
-            raise _missing(mailing_id)
-        remaining = await self._database.read(lambda c: store.remaining(c, mailing))
+        mailing, remaining = await self._database.read(lambda c: _remaining(c, mailing_id))
         rate = self._rate(mailing.channel)
         found = await asyncio.to_thread(forecast, mailing, remaining.zones, rate, self._clock())
         return Expected(found.clients + remaining.ended, remaining.ended, rate, found)
@@ -72,6 +69,14 @@ def _found(connection: Connection, mailing_id: int) -> Mailing:
     if mailing is None:
         raise _missing(mailing_id)
     return mailing
+
+
+def _remaining(connection: Connection, mailing_id: int) -> tuple[Mailing, Remaining]:
+    with store.one_moment(connection):
+        mailing = _found(connection, mailing_id)
+        if mailing.deleted_at is not None:
+            raise _missing(mailing_id)
+        return mailing, store.remaining(connection, mailing)
 
 
 def _missing(mailing_id: int) -> NotFound:
