@@ -20,21 +20,28 @@ class StoredMemory(Memory):
     def __init__(self, database: Database) -> None:
         super().__init__()
         self._database = database
+        self._forgotten: set[str] = set()  # what the disk may still have
 
     async def recall(self, key: str) -> str | None:
         found = await super().recall(key)
+        if found or key in self._forgotten:
+            return found
         try:
-            return found or await self._database.read(lambda c: _value(c, key))
+            return await self._database.read(lambda c: _value(c, key))
         except StoreUnavailable as error:
             log.warning("cannot be recalled: %s", error)
             return None
 
     async def remember(self, key: str, value: str | None) -> None:
         await super().remember(key, value)
+        if value is None:
+            self._forgotten.add(key)
         try:
             await self._database.write(lambda c: _keep(c, key, value))
         except StoreUnavailable as error:
             log.warning("cannot be remembered: %s", error)
+        else:
+            self._forgotten.discard(key)
 
 
 def _value(connection: Connection, key: str) -> str | None:
