@@ -7,13 +7,18 @@ import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-LONGEST = 86_400.0  # seconds
+SHORTEST, LONGEST = 1.0, 86_400.0  # seconds
+
+
+def believed(seconds: float) -> float:
+    """At least 1 s, as such a wait may use up no try, and at most a day."""
+    return min(max(math.ceil(seconds), SHORTEST), LONGEST)
 
 
 def retry_after(value: str | None, now: float) -> float | None:
     """Retry-After in seconds: a number of them, or an HTTP date (RFC 9110, 10.2.3). `now` in seconds since the epoch.
 
-    At least 1 s, as such a wait may use up no try, and at most a day; None without one, or for nonsense.
+    As far as it is `believed`; None without one, or for nonsense.
     """
     if value is None:
         return None
@@ -25,4 +30,4 @@ def retry_after(value: str | None, now: float) -> float | None:
         except (ValueError, TypeError, IndexError):
             return None
         seconds = date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now
-    return min(max(math.ceil(seconds), 1.0), LONGEST)
+    return believed(seconds)

@@ -286,6 +286,7 @@ DELIVERED = '{"ok": true, "result": {"message_id": 5}}'
         (421, said(421, "Misdirected Request: unallowed token specified"), "later"),
         (429, said(429, "Too Many Requests: retry after 17", retry_after=17), "after 17 s"),
         (429, said(429, "Too Many Requests", retry_after=10**9), "after 86400 s"),
+        (429, said(429, "Too Many Requests", retry_after=10**400), "after 86400 s"),  # more than a float holds
         (429, said(429, "Too Many Requests", retry_after=-5), "after 1 s"),
         (429, said(429, "Too Many Requests"), "later"),
         (429, "slow down", "later"),

@@ -32,11 +32,11 @@ from aiogram.types import MessageId
 from vestnik.delivery.workers.http_exchange import Answer, Exchange, Request
 from vestnik.delivery.workers.worker import Refused, Unavailable
 from vestnik.runtime.log import get_logger
+from vestnik.runtime.retry_after import believed
 
 log = get_logger(__name__)
 
 _MOST_MOVES = 2  # that one delivery follows; a chat that moves on and on is a fault of the server
-_LONGEST_WAIT = 86_400.0  # seconds
 
 
 class SendText(SendMessage):
@@ -139,7 +139,7 @@ class BotSession(BaseSession):
         reason = self._said(answer, error)
         match error:
             case TelegramRetryAfter():
-                return Unavailable(reason, retry_after=min(max(float(error.retry_after), 1.0), _LONGEST_WAIT))
+                return Unavailable(reason, retry_after=believed(error.retry_after))
             case TelegramUnauthorizedError() | TelegramBadRequest(message="Logged out"):
                 return Unavailable(reason, unauthorised=True)
             case TelegramNotFound() if "chat" not in reason.lower():
