@@ -23,16 +23,17 @@ from aiosmtplib import (
 
 from vestnik.delivery.workers.deadlines import Deadlines
 from vestnik.delivery.workers.email_conversation import Conversation
-from vestnik.delivery.workers.email_replies import Quoter, is_permanent
+from vestnik.delivery.workers.email_replies import is_permanent, spellings
 from vestnik.delivery.workers.email_settings import EmailSettings
 from vestnik.delivery.workers.email_transaction import Connection
+from vestnik.delivery.workers.quoting import Quoter
 from vestnik.delivery.workers.worker import Unavailable
 
 
 class Connections:
     def __init__(self, settings: EmailSettings) -> None:
         self._settings = settings
-        self._quoted = Quoter(settings.username, settings.password.get_secret_value())
+        self._quoted = Quoter(spellings(settings.username, settings.password.get_secret_value()))
         self._kept: dict[Connection, float] = {}  # until when; the one used last at the end
         self._sweeping: asyncio.TimerHandle | None = None
         self._context: ssl.SSLContext | None = None

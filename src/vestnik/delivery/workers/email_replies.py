@@ -1,4 +1,4 @@
-"""What an SMTP reply means for a task, and how it is quoted."""
+"""What an SMTP reply means for a task, and in which forms our password may stand in it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from aiosmtplib import SMTPResponse
 
+from vestnik.delivery.workers.quoting import Quoter
 from vestnik.delivery.workers.worker import Refused, Unavailable
-
-_MAX_QUOTED = 200
-_MASKED = "***"
 
 #: Authentication required, mechanism too weak, credentials invalid, encryption required (RFC 4954, 6).
 _OUR_CREDENTIALS = frozenset({530, 534, 535, 538})
@@ -20,22 +18,6 @@ _OF_THE_CONNECTION = frozenset({421, 503})
 
 class Lost(Unavailable):
     """The connection is of no use any more, and nothing was handed over: another one may be tried at once."""
-
-
-class Quoter:
-    """Makes what a server said fit for one line of a log: short, printable, without our credentials."""
-
-    def __init__(self, username: str = "", password: str = "") -> None:
-        forms = set(_spellings(username, password)) if password else set()
-        self._secrets = sorted(forms, key=len, reverse=True)
-
-    def __call__(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, _MASKED)
-        if not text.isprintable():
-            text = "".join(c if c.isprintable() else " " for c in text)
-        words = " ".join(text.split())
-        return words if len(words) <= _MAX_QUOTED else f"{words[:_MAX_QUOTED]}…"
 
 
 def failure(reply: SMTPResponse, after: str, quoted: Quoter) -> Refused | Unavailable:
@@ -56,8 +38,10 @@ def is_permanent(code: int) -> bool:
     return 500 <= code <= 599
 
 
-def _spellings(username: str, password: str) -> Iterator[str]:
-    """A server may repeat the line that it did not like: AUTH PLAIN and AUTH LOGIN in base64."""
+def spellings(username: str, password: str) -> Iterator[str]:
+    """Of a password: a server may repeat the line that it did not like, AUTH PLAIN and AUTH LOGIN in base64."""
+    if not password:
+        return
     yield password
     yield from _encoded([password, f"\0{username}\0{password}"])
 

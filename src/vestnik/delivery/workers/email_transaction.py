@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from aiosmtplib import SMTPResponse
 
 from vestnik.delivery.workers.email_conversation import Broken, Conversation
-from vestnik.delivery.workers.email_replies import Lost, Quoter, failure, is_negative
+from vestnik.delivery.workers.email_replies import Lost, failure, is_negative
+from vestnik.delivery.workers.quoting import Quoter
 from vestnik.delivery.workers.worker import Refused, Unavailable
 
 _POLL = 0.01  # seconds between two looks at a full send buffer

@@ -15,13 +15,13 @@ from yarl import URL
 
 from vestnik.delivery.workers.deadlines import Deadlines
 from vestnik.delivery.workers.http_connections import Connection, Connections
+from vestnik.delivery.workers.quoting import Quoter
 from vestnik.delivery.workers.worker import Unavailable
 from vestnik.runtime.clock import wall
 from vestnik.runtime.retry_after import retry_after
 
 MAX_BODY = 64 << 10  # bytes; no gateway's answer is longer, and what is longer is not read
-_MAX_QUOTED = 200
-_MASKED = "***"
+_MARKUP = re.compile(r"\s*<(!doctype|html|\?xml)", re.IGNORECASE)
 _URL = re.compile(r"((?i:https?)://[^/?#]+)([!-\"$-~]*)")  # origin and the rest, without a fragment
 _OUR_HEADERS = {
     "accept": "Accept: */*",
@@ -56,7 +56,7 @@ class Exchange:
         """In the running loop. `timeout` in seconds, of a request with its answer; `max_body` in bytes."""
         self._timeout = timeout
         self._max_body = max_body
-        self._secrets = sorted({form for secret in secrets for form in _spellings(secret)}, key=len, reverse=True)
+        self._quoter = Quoter(form for secret in secrets for form in _spellings(secret))
         self._loop = asyncio.get_running_loop()
         self._connector = aiohttp.TCPConnector(force_close=True, limit=0)  # `Connections` keeps them
         self._deadlines = Deadlines()
@@ -124,14 +124,7 @@ class Exchange:
 
     def quoted(self, text: str) -> str:
         """Something a gateway said, fit for one line of a log: short, printable, without secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, _MASKED)
-        if re.match(r"\s*<(!doctype|html|\?xml)", text, re.IGNORECASE):
-            return "(a page of markup)"
-        if not text.isprintable():
-            text = "".join(c if c.isprintable() else " " for c in text)
-        words = " ".join(text.split())
-        return words if len(words) <= _MAX_QUOTED else f"{words[:_MAX_QUOTED]}…"
+        return "(a page of markup)" if _MARKUP.match(text) else self._quoter(text)
 
 
 def _octets(request: Request, target: str, host: str) -> bytes:
@@ -155,4 +148,4 @@ def _asks_to_close(headers: Mapping[str, str]) -> bool:
 def _spellings(secret: str) -> set[str]:
     """A secret may come back as it was written in a URL or in JSON."""
     in_json = json.dumps(secret, ensure_ascii=False)[1:-1]
-    return {form for form in (secret, in_json, quote(secret, safe=""), quote(secret), quote_plus(secret)) if form}
+    return {secret, in_json, quote(secret, safe=""), quote(secret), quote_plus(secret)}
