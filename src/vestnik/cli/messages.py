@@ -14,10 +14,11 @@ from vestnik.cli.answer import Answer
 from vestnik.cli.http import Answered, DaemonClient
 from vestnik.cli.options import config_option, json_option, print_json, print_table
 from vestnik.configuration import load
+from vestnik.delivery.model import TaskState
+from vestnik.delivery.store.lookup import MESSAGE_STATES
 from vestnik.errors import ExitCode
 
-STATES = ("queued", "scheduled", "running", "deferred", "delivered", "failed", "expired", "canceled", "partial")
-ALL_FAILED = ("failed", "partial")
+ALL_FAILED = (TaskState.FAILED.value, "partial")
 
 
 def _client(config: Path) -> DaemonClient:
@@ -56,7 +57,7 @@ def messages() -> None:
 def _selection(command: Any) -> Any:
     """Options that select messages, for `list` and for bulk `cancel` and `resend`."""
     command = click.option("--channel", help="Only of this channel.")(command)
-    return click.option("--state", type=click.Choice(STATES), help="Only in this state.")(command)
+    return click.option("--state", type=click.Choice(MESSAGE_STATES), help="Only in this state.")(command)
 
 
 @messages.command("list")
