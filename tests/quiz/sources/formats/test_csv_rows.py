@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import csv
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vestnik.quiz.model import Candidate
@@ -98,9 +99,41 @@ def test_a_file_is_read_as_it_comes() -> None:
     assert isinstance(next(found), Candidate)
 
 
-@given(st.lists(st.text(st.sampled_from('a;"\n\\ \x00'))))
+# -- nothing is lost
+
+TWO = Shape(";", '"', {2: ["text", "-"]})
+
+
+def first_row(lines: list[str]) -> tuple[int, list[str] | str]:
+    """How many of the lines the first row takes, which is as few as make it whole, and it; or what is wrong with it."""
+    for count in range(1, len(lines) + 1):
+        try:
+            reader = csv.reader([f"{line}\n" for line in lines[:count]], delimiter=";", strict=True)
+            return count, next(reader)
+        except csv.Error as error:
+            if "unexpected end" not in str(error):
+                return 1, f"it is not CSV ({error})"
+    return 1, "a quote is not closed"
+
+
+def accounted(lines: list[str]) -> Iterator[str | Unreadable]:
+    """The text of each row of TWO, or why it is none, in the order of the lines; each line belongs to one of them."""
+    number = 0
+    while number < len(lines):
+        where = f"line {number + 1}"
+        taken, row = first_row(lines[number : number + MOST_LINES])
+        number += taken
+        if isinstance(row, str):
+            yield Unreadable(where, row)
+        elif len(row) == 2:
+            if row[0].strip() or row[1].strip():
+                yield row[0]
+        elif any(value.strip() for value in row):
+            yield Unreadable(where, f"it has {len(row)} columns, wanted 2")
+
+
+@given(st.lists(st.text('a;"\\ \x00') | st.sampled_from(["Why?;x", '"Why;', '";x', '"Open;x', "", "a;b;c"])))
+@example([*["Why?;x"] * 3, '"Open;x', *["How?;x"] * (MOST_LINES + 3), 'a;"b"c', "", "a;b;c", '"Why;', 'or?";x'])
 def test_every_line_is_accounted_for(lines: list[str]) -> None:
-    given_lines = [line.replace("\n", " ") for line in lines]
-    for one in read(given_lines):
-        if isinstance(one, Unreadable):
-            assert 1 <= int(one.where.removeprefix("line ")) <= len(given_lines)
+    found = read(lines, TWO)
+    assert [one.text if isinstance(one, Candidate) else one for one in found] == list(accounted(lines))
