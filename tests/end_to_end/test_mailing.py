@@ -141,7 +141,7 @@ async def test_every_client_has_one_outcome_whatever_happens(tmp_path: Path, gat
         await _expand(daemon, admin, interval, figures)
         meant = CLIENTS - CLIENTS // len(ZONES)  # those in the last zone have no window before the end
         assert (await admin.stats())["by_status"]["expired"] == CLIENTS - meant
-        await _send_directly(daemon, figures)
+        direct = await _send_directly(daemon, figures)
 
         for share, (fault, seconds) in zip((0.1, 0.2, 0.3, 0.4, 0.5), _FAULTS, strict=True):
             await admin.until(delivered=int(meant * share))
@@ -155,7 +155,10 @@ async def test_every_client_has_one_outcome_whatever_happens(tmp_path: Path, gat
         await admin.until(ended=CLIENTS - meant // 50)
         ends = await _end_in(admin, 1.0)
         figures["by status"] = await _all_ended(admin)
-        _audit(tmp_path / "var" / "vestnik.db", gateway.handed_over(), admin.mailing, late, ends, figures)
+        with closing(sqlite3.connect(f"file:{tmp_path / 'var' / 'vestnik.db'}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            _audit(connection, gateway.handed_over(), admin.mailing, late, ends, figures)
+            _went_first(connection, direct, admin.mailing, figures)
     sys.stdout.write("\n" + "".join(f"{name}: {value}\n" for name, value in figures.items()))
 
 
@@ -211,13 +214,17 @@ async def _expand(
     figures["sends then, and while it is delivered"] = str(sender)
 
 
-async def _send_directly(daemon: RunningDaemon, figures: dict[str, Any]) -> None:
+async def _send_directly(daemon: RunningDaemon, figures: dict[str, Any]) -> tuple[int, float]:
+    """In the middle of the mailing. The message, and when it was seen to be accepted."""
     began = time.perf_counter()
     response = await daemon.send("probe", "Now")
+    accepted = time.time()
     await daemon.wait_for(response.headers["X-Message-Id"], "delivered")
     took = time.perf_counter() - began
     figures["a direct send into the channel, seconds"] = round(took, 2)
-    assert took <= 2 or not LONG
+    if LONG:
+        assert took <= 2
+    return int(response.headers["X-Message-Id"]), accepted
 
 
 async def _end_in(admin: Administrator, seconds: float) -> float:
@@ -237,28 +244,27 @@ async def _all_ended(admin: Administrator) -> dict[str, int]:
 
 
 def _audit(
-    database: Path,
+    connection: sqlite3.Connection,
     handed_over: list[tuple[str, str, float]],
     mailing: int,
     late: str,
     ends: float,
     figures: dict[str, Any],
 ) -> None:
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        connection.row_factory = sqlite3.Row
-        tasks = connection.execute(
-            """
-            SELECT task.*, client.phone, client.timezone FROM client LEFT JOIN task
-              ON task.client_id = client.id AND task.mailing_id = ?""",
-            (mailing,),
-        ).fetchall()
-        begun = connection.execute("SELECT max(started_at) FROM task WHERE mailing_id = ?", (mailing,)).fetchone()[0]
+    tasks = connection.execute(
+        """
+        SELECT task.*, client.phone, client.timezone FROM client LEFT JOIN task
+          ON task.client_id = client.id AND task.mailing_id = ?""",
+        (mailing,),
+    ).fetchall()
+    begun = connection.execute("SELECT max(started_at) FROM task WHERE mailing_id = ?", (mailing,)).fetchone()[0]
     copies = Counter(phone for phone, text, _ in handed_over if text == "Hello")
     assert len(tasks) == CLIENTS
     assert all(task["finished_at"] is not None for task in tasks), "every client has an outcome"
     assert sum(figures["by status"].values()) == CLIENTS
     assert Counter(task["state"] for task in tasks) == figures["by status"], "the figures are the rows"
     out_of_window = [task["phone"] for task in tasks if task["timezone"] == late]
+    assert len(out_of_window) == CLIENTS // len(ZONES)
     assert not copies.keys() & set(out_of_window)
     for task in tasks:
         number = copies[task["phone"]]
@@ -268,3 +274,18 @@ def _audit(
     assert max(at for _, text, at in handed_over if text == "Hello") < ends + 2, "handed over after the end"
     figures["copies, all of them marked"] = sum(copies.values()) - len(copies)
     figures["marked"] = sum(task["maybe_sent"] for task in tasks)
+
+
+def _went_first(
+    connection: sqlite3.Connection, direct: tuple[int, float], mailing: int, figures: dict[str, Any]
+) -> None:
+    """A single send goes first: from its acceptance to its own try, none of the mailing's is begun."""
+    message, accepted = direct
+    tries = "SELECT attempt.started_at FROM attempt JOIN task ON task.id = attempt.task_id"
+    ours = [at for (at,) in connection.execute(f"{tries} WHERE task.message_id = ?", (message,))]
+    others = [at for (at,) in connection.execute(f"{tries} WHERE task.mailing_id = ?", (mailing,))]
+    assert len(ours) == 1
+    figures["of the mailing, begun before the direct send and after it"] = tuple(
+        sum(begun) for begun in ([at < ours[0] for at in others], [at > ours[0] for at in others])
+    )
+    assert not [at for at in others if accepted < at < ours[0]]
