@@ -266,7 +266,7 @@ def test_a_range_of_one_is_that_one(one: str, plain: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "zone", ["", "Berlin", "Europe", "../etc/passwd", "/etc/localtime", "Europe/Ber\x00lin", "a" * 5000]
+    "zone", ["", "Berlin", "Europe", "../etc/passwd", "localtime", "right/UTC", "Europe/Ber\x00lin", "a" * 5000]
 )
 def test_what_is_no_time_zone_is_refused(zone: str) -> None:
     with pytest.raises(BadTrigger) as refused:

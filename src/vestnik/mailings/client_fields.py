@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vestnik.mailings.zones import is_zone
+from vestnik.runtime.time_zones import is_zone
 
 LONGEST_TAG = 64
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from vestnik.mailings.zones import is_zone
+from vestnik.runtime.time_zones import is_zone
 from vestnik.settings.values import Duration, Section, Size
 
 

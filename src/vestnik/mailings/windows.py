@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+from vestnik.runtime.time_zones import change_between, offset
 
 _DAYS = 3  # from yesterday on: an interval opens at least once in them
 
@@ -65,22 +66,5 @@ def _changes(moment: float, opens: time, zone: ZoneInfo) -> Iterator[float]:
         at_its_hour = datetime.combine(today + timedelta(days=days), opens, zone)
         yield from (at_its_hour.replace(fold=fold).timestamp() for fold in (0, 1))
     end = moment + _DAYS * 86_400
-    if _offset(moment, zone) != _offset(end, zone):
-        yield _transition(int(moment), int(end), zone)
-
-
-def _offset(moment: float, zone: ZoneInfo) -> timedelta:
-    return datetime.fromtimestamp(moment, zone).utcoffset() or timedelta()
-
-
-@lru_cache(maxsize=1024)
-def _transition(before: int, after: int, zone: ZoneInfo) -> float:
-    """The first second with the later offset."""
-    old = _offset(before, zone)
-    while after - before > 1:
-        middle = (before + after) // 2
-        if _offset(middle, zone) == old:
-            before = middle
-        else:
-            after = middle
-    return float(after)
+    if offset(moment, zone) != offset(end, zone):
+        yield change_between(int(moment), int(end), zone)

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterBadDateError, CroniterError, croniter
 
 from vestnik.errors import VestnikError
+from vestnik.runtime.time_zones import change_between, is_zone, offset
 
 SHORTEST_INTERVAL, LONGEST_INTERVAL = 1, 10 * 366 * 86_400_000  # milliseconds; ten years
 LONGEST_EXPRESSION = 200  # characters
@@ -120,8 +121,8 @@ class Cron:
         """From one change of the clocks to the next they differ from UTC by a constant, and there it is simple."""
         begin = after = moment
         while True:
-            offset = _offset(begin, zone)
-            found = _timestamp(self._naive_after(_naive(after + offset))) - offset
+            ahead = offset(begin, zone)
+            found = _timestamp(self._naive_after(_naive(after + ahead))) - ahead
             change = _first_change(begin, found, zone)
             if change is None or found < change:
                 return found
@@ -136,12 +137,6 @@ class Cron:
 
 
 Trigger = Timer | Cron
-
-
-def _offset(moment: float, zone: ZoneInfo) -> float:
-    """Seconds that the clocks are ahead of UTC."""
-    ahead = datetime.fromtimestamp(moment, zone).utcoffset()
-    return ahead.total_seconds() if ahead else 0.0
 
 
 def _naive(timestamp: float) -> datetime:
@@ -162,34 +157,23 @@ def _first_reached(naive: datetime, zone: ZoneInfo) -> float:
     first, second = (naive.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
     if first <= second:
         return first
-    return _change_between(second, first, zone)
+    return change_between(second, first, zone)
 
 
 def _first_change(low: float, high: float, zone: ZoneInfo) -> float | None:
     """When the clocks are changed first in (low, high], looked for day by day; None when they are not."""
-    offset = _offset(low, zone)
+    old = offset(low, zone)
     while low < high:
         later = min(low + _DAY, high)
-        if _offset(later, zone) != offset:
-            return _change_between(low, later, zone)
+        if offset(later, zone) != old:
+            return change_between(low, later, zone)
         low = later
     return None
 
 
-def _change_between(low: float, high: float, zone: ZoneInfo) -> float:
-    """The first whole second with another offset than at `low`; the offset at `high` is another."""
-    offset, before, after = _offset(low, zone), math.floor(low), math.ceil(high)
-    while after - before > 1:
-        middle = (before + after) // 2
-        before, after = (middle, after) if _offset(middle, zone) == offset else (before, middle)
-    return float(after)
-
-
 def _check_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # no such zone; no name of one; the name of a folder of zones
-        raise BadTrigger("timezone", "the name of a time zone, such as Europe/Berlin or UTC") from None
+    if not is_zone(name):
+        raise BadTrigger("timezone", "the name of a time zone, such as Europe/Berlin or UTC")
 
 
 def _check_expression(expression: str) -> None:
