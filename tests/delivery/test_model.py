@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
@@ -30,7 +29,7 @@ from vestnik.delivery.model import (
 
 TASK = Task(id=TaskId(7), message_id=MessageId(5), channel="alerts", recipient="a", text="Hello")
 POLICY = RetryPolicy()
-CANCELED_MEANWHILE = replace(TASK, cancel_requested=True)
+CANCELED_MEANWHILE = TASK._replace(cancel_requested=True)
 
 
 def test_every_state_waits_runs_or_has_ended() -> None:
@@ -38,7 +37,7 @@ def test_every_state_waits_runs_or_has_ended() -> None:
     assert not WAITING & ENDED
 
 
-@pytest.mark.parametrize("task", [TASK, CANCELED_MEANWHILE, replace(TASK, attempts=10, ambiguous=1)])
+@pytest.mark.parametrize("task", [TASK, CANCELED_MEANWHILE, TASK._replace(attempts=10, ambiguous=1)])
 def test_a_yes_is_delivered_whatever_was_asked_meanwhile(task: Task) -> None:
     settlement = settle(task, Delivered("r-1"), POLICY, NOW)
     assert settlement.state is TaskState.DELIVERED
@@ -60,8 +59,8 @@ def test_what_cannot_go_now_waits_for_the_delay() -> None:
 
 def test_the_last_try_ends_it() -> None:
     policy = RetryPolicy(attempts=3)
-    assert settle(replace(TASK, attempts=2), Deferred("down"), policy, NOW).state is TaskState.DEFERRED
-    last = settle(replace(TASK, attempts=3), Deferred("down"), policy, NOW)
+    assert settle(TASK._replace(attempts=2), Deferred("down"), policy, NOW).state is TaskState.DEFERRED
+    last = settle(TASK._replace(attempts=3), Deferred("down"), policy, NOW)
     assert (last.state, last.error, last.due_at) == (TaskState.FAILED, "given up after 3 tries: down", None)
 
 
@@ -72,7 +71,7 @@ def test_a_cancel_asked_for_meanwhile_ends_what_was_not_delivered() -> None:
 
 def test_flood_control_uses_up_no_try_and_waits_as_told() -> None:
     outcome = Deferred("slow down", retry_after=7, counts=False)
-    settlement = settle(replace(TASK, attempts=10), outcome, POLICY, NOW)
+    settlement = settle(TASK._replace(attempts=10), outcome, POLICY, NOW)
     assert (settlement.state, settlement.due_at, settlement.attempts) == (TaskState.DEFERRED, NOW + 7, 9)
 
 
@@ -90,7 +89,7 @@ def test_an_end_that_nobody_saw_is_marked_and_tried_once_more() -> None:
     first = settle(TASK, Deferred("cut off", maybe_sent=True), POLICY, NOW)
     assert (first.state, first.maybe_sent, first.ambiguous) == (TaskState.DEFERRED, True, 1)
     assert first.due_at == NOW + 30
-    second = settle(replace(TASK, attempts=2, ambiguous=first.ambiguous), Deferred("cut", maybe_sent=True), POLICY, NOW)
+    second = settle(TASK._replace(attempts=2, ambiguous=first.ambiguous), Deferred("cut", maybe_sent=True), POLICY, NOW)
     assert (second.state, second.maybe_sent, second.ambiguous) == (TaskState.FAILED, True, MAX_AMBIGUOUS)
     assert second.error == "may have been delivered, not tried again: cut"
 
@@ -102,7 +101,7 @@ def test_an_end_that_nobody_saw_waits_as_the_far_side_wished() -> None:
 
 @pytest.mark.parametrize(
     ("policy", "task"),
-    [(RetryPolicy(on_ambiguous="stop"), TASK), (RetryPolicy(attempts=2), replace(TASK, attempts=2))],
+    [(RetryPolicy(on_ambiguous="stop"), TASK), (RetryPolicy(attempts=2), TASK._replace(attempts=2))],
 )
 def test_an_end_that_nobody_saw_can_be_the_last(policy: RetryPolicy, task: Task) -> None:
     settlement = settle(task, Deferred("cut off", maybe_sent=True), policy, NOW)
@@ -123,7 +122,7 @@ def test_a_crash_counts_as_an_end_that_nobody_saw(on_ambiguous: Literal["retry",
 
 
 def test_a_task_that_takes_the_daemon_down_again_and_again_is_parked() -> None:
-    settlement = settle_crashed(replace(TASK, crashes=MAX_CRASHES - 1), POLICY, NOW)
+    settlement = settle_crashed(TASK._replace(crashes=MAX_CRASHES - 1), POLICY, NOW)
     assert (settlement.state, settlement.maybe_sent) == (TaskState.FAILED, True)
     assert settlement.error == "the daemon ended 3 times in the middle of it"
 
@@ -134,7 +133,7 @@ def test_a_crash_after_a_cancel_ends_it() -> None:
 
 @pytest.mark.parametrize("task", [TASK, CANCELED_MEANWHILE])
 def test_a_cancel_does_not_hide_that_it_was_the_last_try(task: Task) -> None:
-    last = replace(task, attempts=POLICY.attempts)
+    last = task._replace(attempts=POLICY.attempts)
     assert settle(last, Deferred("down"), POLICY, NOW).state is TaskState.FAILED
     assert settle(last, Deferred("cut off", maybe_sent=True), POLICY, NOW).state is TaskState.FAILED
     assert settle_crashed(last, POLICY, NOW).state is TaskState.FAILED
@@ -169,8 +168,8 @@ POLICIES = st.builds(
     on_ambiguous=st.sampled_from(["retry", "stop"]),
 )
 TASKS = st.builds(
-    lambda attempts, ambiguous, crashes, cancel: replace(
-        TASK, attempts=attempts, ambiguous=ambiguous, crashes=crashes, cancel_requested=cancel
+    lambda attempts, ambiguous, crashes, cancel: TASK._replace(
+        attempts=attempts, ambiguous=ambiguous, crashes=crashes, cancel_requested=cancel
     ),
     st.integers(1, 100_000),
     st.integers(0, MAX_AMBIGUOUS),
@@ -202,15 +201,15 @@ def test_what_every_settlement_promises(task: Task, outcome: Outcome, policy: Re
 def test_no_run_of_outcomes_gives_more_tries_or_unseen_ends_than_allowed(
     outcomes: list[Outcome], policy: RetryPolicy
 ) -> None:
-    task, unseen = replace(TASK, attempts=0), 0
+    task, unseen = TASK._replace(attempts=0), 0
     for outcome in outcomes:
-        task = replace(task, attempts=task.attempts + 1)
+        task = task._replace(attempts=task.attempts + 1)
         settlement = settle(task, outcome, policy, NOW)
         unseen += settlement.maybe_sent
         assert settlement.attempts <= policy.attempts
         if settlement.state in ENDED:
             break
-        task = replace(task, attempts=settlement.attempts, ambiguous=settlement.ambiguous)
+        task = task._replace(attempts=settlement.attempts, ambiguous=settlement.ambiguous)
     assert unseen <= MAX_AMBIGUOUS
 
 

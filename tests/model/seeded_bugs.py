@@ -183,7 +183,7 @@ class ThirdCopy(StoreUnderTest):
     """Ends that nobody saw are not counted."""
 
     def settlement(self, task: Task, outcome: Outcome) -> Settlement:
-        return super().settlement(replace(task, ambiguous=0), outcome)
+        return super().settlement(task._replace(ambiguous=0), outcome)
 
 
 class OwnerKept(StoreUnderTest):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any, Protocol
 
 from vestnik.delivery.model import (
@@ -244,7 +243,7 @@ class Executor:
             self._tell_lost(settlement, "the task is not this executor's any more")
             return
         if state is not settlement.state:
-            settlement = replace(settlement, state=state, due_at=None)
+            settlement = settlement._replace(state=state, due_at=None)
         self._observe(lambda: self._observer.ended(settlement, seconds))
         _log(settlement)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -35,10 +35,13 @@ _CLAIM = """
 UPDATE task SET state = 'running', owner = :owner, epoch = epoch + 1, attempts = attempts + 1, started_at = :now
 WHERE id IN (SELECT value FROM json_each(:ids))
 """
-# What may not go just now is not left out by the statement: it is read row by row, no further than need be.
+# What may not go just now is not left out by the statement: it is read row by row, no further than need be. The columns
+# before `state` are those of a Task, in its order, as it is once it is claimed.
 _DUE = """
-SELECT task.*, coalesce(mailing_now.text, message.text) AS text, message.text AS text_before, message.subject,
-  message.html, message.created_at,
+SELECT task.id, task.message_id, task.channel, task.recipient, coalesce(mailing_now.text, message.text),
+  message.subject, message.created_at, coalesce(min(task.expires_at, task.closes_at), task.expires_at, task.closes_at),
+  task.attempts + 1, task.ambiguous, task.crashes, task.epoch + 1, :now, message.html, task.mailing_id, task.client_id,
+  task.state, task.due_at, mailing_now.text <> message.text AS other_text,
   (task.expires_at IS NULL OR task.expires_at > :now) AND (task.closes_at IS NULL OR task.closes_at > :now)
     AND coalesce(mailing_now.held, 0) = 0 AS may_go
 FROM task JOIN message ON message.id = task.message_id
@@ -47,7 +50,7 @@ WHERE task.channel = :channel AND task.priority = :priority AND task.finished_at
   AND task.due_at <= :now AND (task.due_at, task.id) > (:due_at, :id)
 ORDER BY task.due_at, task.id LIMIT :examined
 """
-_FOLLOW_TEXT = "UPDATE message SET text = :text WHERE id = :id"
+_FOLLOW_TEXT = "UPDATE message SET text = ? WHERE id = ?"
 _NEXT_DUE = """
 SELECT due_at FROM task
 WHERE channel = :channel AND priority = :priority AND finished_at IS NULL AND owner IS NULL AND due_at > :now
@@ -104,25 +107,19 @@ def claim(
 
     Those up to `blocked` are passed by. `next_due` is `now` where it looked at many, found too few, and there are more.
     """
-    rows: list[sqlite3.Row] = []
+    due: list[_Due] = []
     more = False
     before, blocked = blocked, dict(blocked)
     for priority in Priority:
-        found = _ready(connection, channel, priority, now, limit - len(rows), before.get(priority, _START))
-        rows += found.rows
+        found = _ready(connection, channel, priority, now, limit - len(due), before.get(priority, _START))
+        due += found.due
         more |= found.more
         blocked[priority] = found.blocked
-        if len(rows) >= limit:
+        if len(due) >= limit:
             break
-    if rows:
-        connection.execute(_CLAIM, {"owner": owner, "now": now, "ids": json.dumps([row["id"] for row in rows])})
-        tally = counts.Tally()
-        for row in rows:
-            tally.moved(channel, row["state"], TaskState.RUNNING.value, mailing_id=row["mailing_id"])
-            if row["text"] != row["text_before"]:
-                connection.execute(_FOLLOW_TEXT, {"text": row["text"], "id": row["message_id"]})
-        tally.write(connection)
-    tasks = [_task(row, attempts=row["attempts"] + 1, epoch=row["epoch"] + 1, started_at=now) for row in rows]
+    if due:
+        _take(connection, owner, now, due)
+    tasks = [task for task, *_ in due]
     if len(tasks) >= limit:
         return Claimed(tasks, None, blocked)
     if more:
@@ -130,8 +127,14 @@ def claim(
     return Claimed(tasks, _next_due(connection, channel, now), blocked)
 
 
+class _Due(NamedTuple):
+    task: Task
+    state: str
+    other_text: int | None  # true when its mailing has another text by now
+
+
 class _Ready(NamedTuple):
-    rows: list[sqlite3.Row]  # due tasks that may go
+    due: list[_Due]  # that may go
     blocked: Place  # the last of those before them that may not
     more: bool  # others may be behind
 
@@ -139,20 +142,31 @@ class _Ready(NamedTuple):
 def _ready(
     connection: Connection, channel: str, priority: Priority, now: Timestamp, limit: int, blocked: Place
 ) -> _Ready:
-    wanted = {"channel": channel, "priority": priority, "now": now, "examined": limit + EXAMINED}
+    wanted = {"channel": channel, "priority": int(priority), "now": now, "examined": limit + EXAMINED}
     wanted |= {"due_at": blocked[0], "id": blocked[1]}
-    rows: list[sqlite3.Row] = []
+    ready: list[_Due] = []
     examined = 0
-    with closing(connection.execute(_DUE, wanted)) as due:
-        for row in due:
+    with closing(connection.cursor()) as rows:
+        rows.row_factory = None  # columns by name cost more than the statement
+        for *task, state, due_at, other_text, may_go in rows.execute(_DUE, wanted):
             examined += 1
-            if row["may_go"]:
-                rows.append(row)
-                if len(rows) == limit:
-                    return _Ready(rows, blocked, more=False)
-            elif not rows and row["due_at"] < now - LATEST:
-                blocked = row["due_at"], row["id"]
-    return _Ready(rows, blocked, more=examined == limit + EXAMINED)
+            if may_go:
+                ready.append(_Due(Task(*task), state, other_text))
+                if len(ready) == limit:
+                    return _Ready(ready, blocked, more=False)
+            elif not ready and due_at < now - LATEST:
+                blocked = due_at, task[0]
+    return _Ready(ready, blocked, more=examined == limit + EXAMINED)
+
+
+def _take(connection: Connection, owner: str, now: Timestamp, due: Sequence[_Due]) -> None:
+    connection.execute(_CLAIM, {"owner": owner, "now": now, "ids": json.dumps([task.id for task, *_ in due])})
+    tally = counts.Tally()
+    for task, state, _ in due:
+        tally.moved(task.channel, state, "running", mailing_id=task.mailing_id)
+    tally.write(connection)
+    changed = [(task.text, task.message_id) for task, _, other_text in due if other_text]
+    connection.executemany(_FOLLOW_TEXT, changed)
 
 
 def _next_due(connection: Connection, channel: str, now: Timestamp) -> Timestamp | None:
@@ -161,32 +175,6 @@ def _next_due(connection: Connection, channel: str, now: Timestamp) -> Timestamp
         row = connection.execute(_NEXT_DUE, {"channel": channel, "priority": priority, "now": now}).fetchone()
         found += [row["due_at"]] if row else []
     return min(found, default=None)
-
-
-def _task(row: sqlite3.Row, *, attempts: int, epoch: int, started_at: Timestamp) -> Task:
-    return Task(
-        id=TaskId(row["id"]),
-        message_id=MessageId(row["message_id"]),
-        channel=row["channel"],
-        recipient=row["recipient"],
-        text=row["text"],
-        subject=row["subject"],
-        created_at=row["created_at"],
-        expires_at=_last_moment(row),
-        attempts=attempts,
-        ambiguous=row["ambiguous"],
-        crashes=row["crashes"],
-        epoch=epoch,
-        cancel_requested=bool(row["cancel_requested"]),
-        started_at=started_at,
-        html=row["html"],
-        mailing_id=row["mailing_id"],
-        client_id=row["client_id"],
-    )
-
-
-def _last_moment(row: sqlite3.Row) -> Timestamp | None:
-    return min((at for at in (row["expires_at"], row["closes_at"]) if at is not None), default=None)
 
 
 def give_back(connection: Connection, task: Task, due_at: Timestamp, now: Timestamp) -> bool:
@@ -257,7 +245,8 @@ def cancel(connection: Connection, message_id: MessageId, now: Timestamp) -> Can
 
 
 _RUNNING = """
-SELECT task.*, message.text, message.subject, message.html, message.created_at
+SELECT task.*, coalesce(min(task.expires_at, closes_at), task.expires_at, closes_at) AS last_moment,
+  message.text, message.subject, message.html, message.created_at
 FROM task JOIN message ON message.id = task.message_id WHERE task.owner IS NOT NULL
 """
 _COUNT_CRASH = "UPDATE task SET crashes = crashes + 1 WHERE id = :id"
@@ -267,9 +256,31 @@ def recover(connection: Connection, now: Timestamp, settle_crashed: Callable[[Ta
     """Take up what was `running` when the last daemon died. Only for whoever holds the database alone."""
     settlements = []
     for row in connection.execute(_RUNNING).fetchall():
-        task = _task(row, attempts=row["attempts"], epoch=row["epoch"], started_at=row["started_at"])
+        task = _running(row)
         connection.execute(_COUNT_CRASH, {"id": task.id})
         settlement = settle_crashed(task)
         settle(connection, settlement, now)
         settlements.append(settlement)
     return settlements
+
+
+def _running(row: sqlite3.Row) -> Task:
+    return Task(
+        id=TaskId(row["id"]),
+        message_id=MessageId(row["message_id"]),
+        channel=row["channel"],
+        recipient=row["recipient"],
+        text=row["text"],
+        subject=row["subject"],
+        created_at=row["created_at"],
+        expires_at=row["last_moment"],
+        attempts=row["attempts"],
+        ambiguous=row["ambiguous"],
+        crashes=row["crashes"],
+        epoch=row["epoch"],
+        started_at=row["started_at"],
+        html=row["html"],
+        mailing_id=row["mailing_id"],
+        client_id=row["client_id"],
+        cancel_requested=bool(row["cancel_requested"]),
+    )

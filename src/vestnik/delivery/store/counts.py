@@ -63,9 +63,11 @@ class Tally:
         reason: str | None = None,
     ) -> None:
         """One task went from one state to another; if that is an end, `at` that time, and for that reason."""
-        self.add(channel, old, -1, mailing_id=mailing_id)
-        self.add(channel, new, mailing_id=mailing_id)
+        self._channels[channel, old] -= 1
+        self._channels[channel, new] += 1
         if mailing_id is not None:
+            self._mailings[mailing_id, old] -= 1
+            self._mailings[mailing_id, new] += 1
             self.ended(mailing_id, new, at, reason)
 
     def ended(self, mailing_id: int, state: str, at: float, reason: str | None = None) -> None:
