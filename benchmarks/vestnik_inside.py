@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 
 import uvloop
-from prometheus_client import CollectorRegistry
 
 from benchmarks.peers.work import TEXT, by_coroutines
+from vestnik.delivery.attempt_metrics import AttemptCollector
 from vestnik.delivery.channel import Channel, ChannelRegistry
 from vestnik.delivery.ids import IdFactory
-from vestnik.delivery.metrics import DeliveryMetrics
 from vestnik.delivery.queues.durable import DurableQueue
 from vestnik.delivery.service import Delivery, Send
 from vestnik.delivery.settings import ChannelSettings
@@ -49,7 +48,7 @@ def _channel(database: Database, delivery: Delivery) -> Channel:
         NullWorker(NullSettings(), CHANNEL),
         database=database,
         queue=DurableQueue(database, CHANNEL, "benchmark"),
-        observer=DeliveryMetrics(CollectorRegistry()),
+        observer=AttemptCollector(),
         redact=Redactor(),
         pause=delivery.pause,
     )

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 from deliveries import NOW, Locked, RecordingWorker, SetClock, Watching, counts_agree, message, row, until
-from prometheus_client import CollectorRegistry
 
 from vestnik.delivery.execution import LONGEST_HOLD, LONGEST_TEXT, Executor
-from vestnik.delivery.metrics import DeliveryMetrics
-from vestnik.delivery.model import MessageId, RetryPolicy, Settlement, Task, TaskId, TaskState
+from vestnik.delivery.model import MessageId, RetryPolicy, Settlement, TaskId, TaskState
 from vestnik.delivery.queues.durable import DurableQueue
 from vestnik.delivery.rates import Limiter
 from vestnik.delivery.store import claims, counts
@@ -447,17 +445,6 @@ async def test_an_end_that_the_store_does_not_take_counts_for_nothing(
     assert bench.watching.ends.empty()
     assert events(caplog, logging.WARNING) == ["how it ended is not written"]
     assert "delivered" not in events(caplog, logging.INFO)
-
-
-def test_a_lost_end_is_no_try_under_way_and_none_that_ended() -> None:
-    registry = CollectorRegistry()
-    metrics = DeliveryMetrics(registry)
-    new = message()
-    task = Task(id=new.recipients[0][0], message_id=new.id, channel="alerts", recipient="", text="Hello")
-    metrics.started(task)
-    metrics.lost(task)
-    assert registry.get_sample_value("vestnik_deliveries_running", {"channel": "alerts"}) == 0
-    assert registry.get_sample_value("vestnik_attempts_total", {"channel": "alerts", "outcome": "delivered"}) is None
 
 
 def events(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:

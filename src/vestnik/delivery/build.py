@@ -126,7 +126,7 @@ class DeliveryPart:
             find_worker(settings.worker)(configured.params, name),
             database=database,
             queue=DurableQueue(database, name, owner),
-            observer=self._metrics,
+            observer=self._metrics.attempts,
             redact=redact,
             pause=self.service.pause,
         )

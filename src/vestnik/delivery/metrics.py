@@ -3,76 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
-from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from vestnik.delivery.model import Settlement, Task, Timestamp
-from vestnik.delivery.store.settlements import outcome_name
+from vestnik.delivery.attempt_metrics import AttemptCollector
+from vestnik.delivery.model import Timestamp
 from vestnik.runtime.clock import wall
-
-_SECONDS = (0.005, 0.02, 0.1, 0.5, 2, 10, 60, 600, 3600, 86400)
 
 
 class DeliveryMetrics:
-    """The Observer of all channels."""
-
     def __init__(self, registry: CollectorRegistry) -> None:
         self.accepted = Counter("vestnik_messages_accepted", "Messages registered", ["channel"], registry=registry)
         self.repeated = Counter(
             "vestnik_messages_repeated", "Sends of what was registered already", ["channel"], registry=registry
         )
         self.refused = Counter("vestnik_messages_refused", "Sends answered 422", ["channel"], registry=registry)
-        self.attempts = Counter("vestnik_attempts", "Tries, by their end", ["channel", "outcome"], registry=registry)
         self.forgotten = Counter(
             "vestnik_messages_forgotten", "Messages that ended long ago, deleted", registry=registry
         )
-        self.running = Gauge("vestnik_deliveries_running", "Tries under way", ["channel"], registry=registry)
         self.paused = Gauge("vestnik_channel_paused", "1 while a channel is held", ["channel"], registry=registry)
         self.store_unavailable = Gauge(
             "vestnik_store_unavailable", "1 while nothing new can be stored: a full disk, a lock", registry=registry
         )
         self.clock_jumps = Counter("vestnik_clock_jumps", "Times the clock was set", ["direction"], registry=registry)
         self.maintenance = Gauge("vestnik_maintenance", "1 in maintenance", registry=registry)
-        self.attempt_seconds = Histogram(
-            "vestnik_attempt_seconds", "Length of a try", ["channel"], buckets=_SECONDS, registry=registry
-        )
-        self.delivery_seconds = Histogram(
-            "vestnik_delivery_seconds",
-            "From registered to ended",
-            ["channel", "state"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
+        self.attempts = AttemptCollector()
+        registry.register(self.attempts)
         self.depth = DepthCollector()
         registry.register(self.depth)
-
-    def started(self, task: Task) -> None:
-        _child(self.running, task.channel).inc()
-
-    def ended(self, settlement: Settlement, seconds: float) -> None:
-        channel = settlement.task.channel
-        _child(self.running, channel).dec()
-        _child(self.attempts, channel, outcome_name(settlement.outcome)).inc()
-        _child(self.attempt_seconds, channel).observe(seconds)
-        if settlement.due_at is None:
-            age = max(0.0, wall() - settlement.task.created_at)
-            _child(self.delivery_seconds, channel, settlement.state.value).observe(age)
-
-    def lost(self, task: Task) -> None:
-        _child(self.running, task.channel).dec()
-
-
-M = TypeVar("M", bound=MetricWrapperBase)
-
-
-@cache
-def _child(metric: M, *labels: str) -> M:
-    """`labels` looks for it behind a lock and with a generator, five times for each task."""
-    return metric.labels(*labels)
 
 
 class DepthCollector:
