@@ -25,6 +25,7 @@ from vestnik.delivery.queues.queue_manager import QueueManager
 from vestnik.delivery.rates import Limiter
 from vestnik.delivery.workers.worker import Refused, Unavailable, Worker
 from vestnik.runtime.clock import Clock, wall
+from vestnik.runtime.deadlines import Deadlines, TimeLimit
 from vestnik.runtime.log import bind_ids, get_logger
 from vestnik.runtime.redaction import Redactor
 
@@ -74,6 +75,7 @@ class Executor:
         self._clock = clock
         self._busy = False
         self._settling: asyncio.Future[Any] | None = None
+        self._deadlines = Deadlines()
 
     @property
     def busy(self) -> bool:
@@ -82,9 +84,12 @@ class Executor:
 
     async def run(self) -> None:
         """Until the terminating task comes."""
-        while await self._round():
-            pass
-        await self.settled()
+        try:
+            while await self._round():
+                pass
+            await self.settled()
+        finally:
+            self._deadlines.close()
 
     async def _round(self) -> bool:
         await self._limiter.reserve()
@@ -163,8 +168,9 @@ class Executor:
         self._settle(task, outcome, began)
 
     async def _attempt(self, task: Task) -> Outcome:
+        limit = TimeLimit(self._deadlines, self._timeout)
         try:
-            async with asyncio.timeout(self._timeout) as limit:
+            with limit:
                 receipt = await self._worker.deliver(task)
             return Delivered(None if receipt is None else self._kept(receipt))
         except Refused as error:
@@ -176,7 +182,7 @@ class Executor:
                 raise
             return self._bug(error)  # of something inside the worker: the executor goes on
         except Exception as error:
-            if isinstance(error, TimeoutError) and limit.expired():
+            if isinstance(error, TimeoutError) and limit.expired:
                 return Deferred(f"no end within {self._timeout:g} s", maybe_sent=True)
             return self._bug(error)
 

@@ -21,13 +21,13 @@ from aiosmtplib import (
     SMTPServerDisconnected,
 )
 
-from vestnik.delivery.workers.deadlines import Deadlines
 from vestnik.delivery.workers.email_conversation import Conversation
 from vestnik.delivery.workers.email_replies import is_permanent, spellings
 from vestnik.delivery.workers.email_settings import EmailSettings
 from vestnik.delivery.workers.email_transaction import Connection
 from vestnik.delivery.workers.quoting import Quoter
 from vestnik.delivery.workers.worker import Unavailable
+from vestnik.runtime.deadlines import Deadlines
 
 
 class Connections:

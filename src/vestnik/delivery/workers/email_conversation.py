@@ -14,7 +14,7 @@ from collections import deque
 
 from aiosmtplib import SMTPResponse
 
-from vestnik.delivery.workers.deadlines import Deadlines
+from vestnik.runtime.deadlines import Deadlines
 
 _LONGEST_REPLY = 32 << 10  # octets; RFC 5321, 4.5.3.1.5, allows 512 a line
 _LINE = re.compile(rb"([0-9]{3})([ -]?)(.*)", re.DOTALL)

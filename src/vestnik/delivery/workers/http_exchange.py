@@ -13,11 +13,11 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from vestnik.delivery.workers.deadlines import Deadlines
 from vestnik.delivery.workers.http_connections import Connection, Connections
 from vestnik.delivery.workers.quoting import Quoter
 from vestnik.delivery.workers.worker import Unavailable
 from vestnik.runtime.clock import wall
+from vestnik.runtime.deadlines import Deadlines
 from vestnik.runtime.retry_after import retry_after
 
 MAX_BODY = 64 << 10  # bytes; no gateway's answer is longer, and what is longer is not read

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 import uvloop
 
-from vestnik.delivery.workers.deadlines import Deadlines
+from vestnik.runtime.deadlines import Deadlines, TimeLimit
 
 LOOP_FACTORIES = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -116,3 +116,68 @@ async def test_after_closing_nothing_expires(
     deadlines.close()
     await asyncio.sleep(0.03)
     assert expired == []
+
+
+async def test_a_time_limit_breaks_off_what_is_waited_for(deadlines: Deadlines) -> None:
+    limit = TimeLimit(deadlines, 0.01)
+    with pytest.raises(TimeoutError), limit:
+        await asyncio.Event().wait()
+    assert limit.expired
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_what_is_done_in_time_knows_nothing_of_its_limit(deadlines: Deadlines) -> None:
+    limit = TimeLimit(deadlines, 0.01)
+    with limit:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.03)
+    assert not limit.expired
+
+
+async def test_a_timeout_of_what_is_waited_for_is_not_that_of_the_limit(deadlines: Deadlines) -> None:
+    limit = TimeLimit(deadlines, 60.0)
+    with pytest.raises(TimeoutError, match="its own"), limit:
+        raise TimeoutError("its own")
+    assert not limit.expired
+
+
+@pytest.mark.parametrize("seconds", [60.0, -1.0], ids=["in time", "when it is over, too"])
+async def test_whoever_cancels_the_task_ends_it_whatever_the_limit(deadlines: Deadlines, seconds: float) -> None:
+    began = asyncio.Event()
+
+    async def limited() -> None:
+        with TimeLimit(deadlines, seconds):
+            began.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(limited())
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+
+
+async def test_a_limit_inside_of_another_ends_what_is_its_own(deadlines: Deadlines) -> None:
+    outer, inner = TimeLimit(deadlines, 60.0), TimeLimit(deadlines, 0.01)
+    with outer:
+        with pytest.raises(TimeoutError), inner:
+            await asyncio.Event().wait()
+        await asyncio.sleep(0)
+    assert not outer.expired
+
+
+async def test_a_time_limit_is_for_a_task(deadlines: Deadlines) -> None:
+    made: asyncio.Future[TimeLimit] = asyncio.get_running_loop().create_future()
+
+    def outside() -> None:
+        try:
+            made.set_result(TimeLimit(deadlines, 1.0))
+        except RuntimeError as error:
+            made.set_exception(error)
+
+    asyncio.get_running_loop().call_soon(outside)
+    with pytest.raises(RuntimeError, match="outside of a task"):
+        await made
