@@ -507,6 +507,22 @@ async def test_the_sweeper_goes_on_until_all_is_ended(bench: Bench, count: int) 
     assert await bench.delivery.depth() == {"mail": {"expired": count}}
 
 
+async def test_the_sweeper_rests_while_all_that_is_past_its_time_is_held(bench: Bench) -> None:
+    task = new_message("mail", mailing_id=7, client_id=1, expires_at=NOW + 5)
+
+    def put(connection: Connection) -> None:
+        intake.register(connection, task)
+        connection.execute("INSERT INTO mailing_now (mailing_id, text, held) VALUES (7, 'Hello', 1)")
+
+    await bench.durable.write(put)
+    bench.clock.now += 5
+    await bench.delivery.sweep()
+    assert await bench.delivery.depth() == {"mail": {"queued": 1}}
+    await bench.durable.write(lambda c: c.execute("UPDATE mailing_now SET held = 0").rowcount)
+    await bench.delivery.sweep()
+    assert await bench.delivery.depth() == {"mail": {"expired": 1}}
+
+
 async def test_the_sweeper_forgets_keys_that_are_past_their_time(bench: Bench) -> None:
     first = await bench.send("mail", idempotency_key="k")
     bench.clock.now += IDEMPOTENCY_KEPT

@@ -176,7 +176,13 @@ class MailingMachine(RuleBasedStateMachine):
 
     @rule()
     def the_sweeper_comes(self) -> None:
+        held = self.held()
         claims.expire(self.connection, self.now, 2)
+        assert self.held() == held, "the change comes first"
+
+    def held(self) -> list[int]:
+        query = "SELECT id FROM task JOIN mailing_now USING (mailing_id) WHERE held AND finished_at IS NULL ORDER BY id"
+        return [row["id"] for row in self.connection.execute(query)]
 
     @rule(channel=CHANNELS, limit=st.integers(1, 4))
     def some_are_claimed(self, channel: str, limit: int) -> None:

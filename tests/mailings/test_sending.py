@@ -411,6 +411,34 @@ async def test_a_change_of_one_mailing_leaves_the_windows_of_others_alone(
     assert await states(admin, other) == {"expired": 2}
 
 
+# -- an end that comes in the middle of a change
+
+
+@pytest.mark.parametrize(
+    ("change", "then"),
+    [
+        ({"end_at": at(local(22))}, "queued"),
+        (None, "canceled"),
+        ({"filter": {"tags": ["b"]}}, "canceled"),
+        ({"channel": "nowhere"}, "expired"),
+    ],
+)
+async def test_an_end_that_comes_in_the_middle_of_a_change_ends_only_what_the_change_leaves(
+    admin: Administered, change: dict[str, Any] | None, then: str
+) -> None:
+    admin.clock.now = local(20) - 1
+    await clients(admin, 2, tag="a")
+    mailing = await admin.mailing(end_at=at(local(20)))
+    await settled(admin)
+    await admin.done("PATCH" if change else "DELETE", f"/mailings/{mailing['id']}", change)
+    admin.clock.now = local(20)
+    await sweep(admin)
+    assert await states(admin, mailing) == {"queued": 2}
+    await settled(admin)
+    await sweep(admin)
+    assert await states(admin, mailing) == {then: 2}
+
+
 # -- tries under way
 
 

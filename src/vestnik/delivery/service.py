@@ -312,7 +312,7 @@ class Delivery:
                 await channel.queue.hold(PAUSED)
 
     async def sweep(self) -> None:
-        """End what is past its time, and drop idempotency keys that are."""
+        """End what is past its time and not held, and drop idempotency keys that are past theirs."""
         now = self._clock()
         for database in self._databases:
             while expired := await database.write(lambda c: claims.expire(c, now, EXPIRE_BATCH)):

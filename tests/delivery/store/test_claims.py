@@ -251,6 +251,43 @@ def test_expiry_goes_in_batches_over_all_channels(connection: Connection) -> Non
     assert [len(claims.expire(connection, NOW + 1, 4)) for _ in range(3)] == [4, 2, 0]
 
 
+def hold(connection: Connection, mailing_id: int, held: bool = True) -> None:
+    """As a change of the mailing does, until all that waits has followed it."""
+    values = {"id": mailing_id, "held": held}
+    connection.execute(
+        "INSERT INTO mailing_now (mailing_id, text, held) VALUES (:id, 'Hello', :held) "
+        "ON CONFLICT DO UPDATE SET held = :held",
+        values,
+    )
+
+
+def test_what_is_held_expires_only_when_it_is_let_go(connection: Connection) -> None:
+    changed, other = [stored(connection, mailing_id=id_, client_id=1, expires_at=NOW + 1) for id_ in (7, 8)]
+    alone = stored(connection, expires_at=NOW + 1)
+    hold(connection, 7)
+    hold(connection, 8, held=False)
+    ended_now = claims.expire(connection, NOW + 1, 100)
+    assert {task.message_id for task in ended_now} == {other.id, alone.id}
+    assert states(connection, changed) == ["queued"]
+    hold(connection, 7, held=False)
+    assert [task.message_id for task in claims.expire(connection, NOW + 2, 100)] == [changed.id]
+
+
+@pytest.mark.parametrize(("held", "expired"), [(3, 2), (4, 1), (5, 0)])
+def test_who_is_behind_many_that_are_held_expires_after_them(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch, held: int, expired: int
+) -> None:
+    monkeypatch.setattr(claims, "PASSED_BY", 3)
+    for client in range(held):
+        stored(connection, mailing_id=7, client_id=client, expires_at=NOW + 1)
+    for _ in range(3):
+        stored(connection, expires_at=NOW + 2)
+    hold(connection, 7)
+    assert len(claims.expire(connection, NOW + 2, 2)) == expired, "a large mailing must not cost a long look"
+    hold(connection, 7, held=False)
+    assert len(claims.expire(connection, NOW + 2, 100)) == held + 3 - expired
+
+
 # -- cancel
 
 

@@ -61,10 +61,16 @@ UPDATE task SET state = :state, owner = NULL, due_at = max(due_at, :due_at), att
   finished_at = :finished_at
 WHERE id = :id AND state = 'running' AND epoch = :epoch
 """
+# What is held follows a change of its mailing first, which may put its end off or cancel it.
 _EXPIRED = """
-SELECT id, message_id, channel, state, mailing_id FROM task
-WHERE finished_at IS NULL AND owner IS NULL AND expires_at IS NOT NULL AND expires_at <= :now
-ORDER BY expires_at LIMIT :limit
+SELECT id, message_id, channel, state, mailing_id
+FROM (
+  SELECT id, message_id, channel, state, mailing_id FROM task
+  WHERE finished_at IS NULL AND owner IS NULL AND expires_at IS NOT NULL AND expires_at <= :now
+  ORDER BY expires_at LIMIT :looked_at
+) AS over
+WHERE NOT EXISTS (SELECT 1 FROM mailing_now WHERE mailing_now.mailing_id = over.mailing_id AND held)
+LIMIT :limit
 """
 # What a try said tells more.
 _EXPIRE = """
@@ -74,6 +80,7 @@ WHERE id = :id
 """
 
 EXAMINED = 200  # due tasks that a claim looks at beyond those it takes: thousands may have expired a moment ago
+PASSED_BY = 1_500  # held tasks that one look for expired ones gets past; who is behind more of them expires after these
 LATEST = 1.0  # seconds before now; what was due then is committed, so nothing comes in before it any more
 LOOK_AGAIN = 0.05  # seconds; where thousands that may not go became due within the last second
 #: A due time, and the id of a task with it.
@@ -203,8 +210,9 @@ class Expired(NamedTuple):
 
 
 def expire(connection: Connection, now: Timestamp, limit: int) -> list[Expired]:
-    """End waiting tasks whose time is over; returns them, at most `limit`."""
-    rows = connection.execute(_EXPIRED, {"now": now, "limit": limit}).fetchall()
+    """End waiting tasks whose time is over; returns them, at most `limit`. None also where all that it saw are held."""
+    values = {"now": now, "looked_at": limit + PASSED_BY, "limit": limit}
+    rows = connection.execute(_EXPIRED, values).fetchall()
     connection.executemany(_EXPIRE, [{"now": now, "id": row["id"], "mailing_ended": MAILING_ENDED} for row in rows])
     tally = counts.Tally()
     for row in rows:
