@@ -13,6 +13,7 @@ from mailing_steps import claim, clients, end, rows, settled, states, sweep
 from vestnik.delivery.model import Deferred, Delivered
 from vestnik.delivery.store import claims, intake
 from vestnik.delivery.store.retention import Forgotten, forget_ended
+from vestnik.mailings.sending import Sending
 from vestnik.mailings.store import closing, expansion, figures, following, mailings, waiting
 
 HOUR = 3600.0
@@ -386,7 +387,7 @@ async def test_what_had_followed_a_change_before_its_window_closed_is_moved_when
     mailing = await admin.mailing(end_at=at(local(12, day=1)), local_interval=DAYTIME)
     await settled(admin)
     await admin.done("PATCH", f"/mailings/{mailing['id']}", {"end_at": at(local(23, day=1))})
-    await admin.database.write(lambda c: following.step(c, mailing["id"], local(19)))
+    await admin.database.write(lambda c: following.step(c, mailing["id"], local(19), may_expire=True))
     admin.clock.now = local(20)
     assert not await admin.part.sending.close()
     assert [row["closes_at"] for row in await rows(admin, mailing)] == [local(20)] * 3
@@ -437,6 +438,90 @@ async def test_an_end_that_comes_in_the_middle_of_a_change_ends_only_what_the_ch
     await settled(admin)
     await sweep(admin)
     assert await states(admin, mailing) == {then: 2}
+
+
+# -- a change while the time is in doubt
+
+
+async def followed_in_doubt(admin: Administered) -> None:
+    """The clock was set forward a moment ago."""
+    delivery, clock = admin.delivery.service, admin.clock
+    sending = Sending(admin.database, delivery, ahead=0.0, held=lambda: False, in_doubt=lambda: True, clock=clock)
+    while await sending.follow():
+        pass
+
+
+TOO_LATE = [
+    ({"end_at": at(local(20))}, {"channel": "nowhere"}, local(21)),
+    (
+        {"end_at": at(local(21)), "local_interval": DAYTIME},
+        {"local_interval": {"from": "09:00", "to": "19:00"}},
+        local(20),
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "change", "jump"), TOO_LATE)
+async def test_a_change_while_the_time_is_in_doubt_lets_nobody_expire(
+    admin: Administered, fields: dict[str, Any], change: dict[str, Any], jump: float
+) -> None:
+    admin.clock.now = local(12)
+    await clients(admin, 2)
+    mailing = await admin.mailing(**fields)
+    await settled(admin)
+    await admin.done("PATCH", f"/mailings/{mailing['id']}", change)
+    channel = change.get("channel", "sms")
+    admin.clock.now = jump
+    await followed_in_doubt(admin)
+    assert await states(admin, mailing) == {"queued": 2}
+    assert await claim(admin, channel=channel) == [], "it is too late by this clock"
+    admin.clock.now = local(12)
+    assert {task.expires_at for task in await claim(admin, channel=channel)} == {local(19 if channel == "sms" else 20)}
+    assert await states(admin, mailing) == {"running": 2}
+
+
+@pytest.mark.parametrize(("fields", "change", "jump"), TOO_LATE)
+async def test_who_was_too_late_while_the_time_was_in_doubt_expires_when_it_is_not(
+    admin: Administered, fields: dict[str, Any], change: dict[str, Any], jump: float
+) -> None:
+    admin.clock.now = local(12)
+    await clients(admin, 2)
+    mailing = await admin.mailing(**fields)
+    await settled(admin)
+    await admin.done("PATCH", f"/mailings/{mailing['id']}", change)
+    admin.clock.now = jump
+    await followed_in_doubt(admin)
+    await settled(admin)
+    await sweep(admin)
+    assert await states(admin, mailing) == {"expired": 2}
+
+
+async def test_a_try_under_way_while_the_time_is_in_doubt_may_be_repeated_by_the_right_time(
+    admin: Administered,
+) -> None:
+    admin.clock.now = local(12)
+    await clients(admin, 1)
+    mailing = await admin.mailing(end_at=at(local(20)))
+    await settled(admin)
+    [task] = await claim(admin)
+    await admin.done("PATCH", f"/mailings/{mailing['id']}", {"end_at": at(local(19))})
+    admin.clock.now = local(21)
+    await followed_in_doubt(admin)
+    admin.clock.now = local(12)
+    await end(admin, task, Deferred("down"))
+    admin.clock.now += 60
+    [again] = await claim(admin)
+    assert again.expires_at == local(19)
+
+
+async def test_a_change_while_the_time_is_in_doubt_takes_back_no_end_that_would_stay(admin: Administered) -> None:
+    admin.clock.now = local(21)
+    await clients(admin, 2)
+    mailing = await admin.mailing(end_at=at(local(8, day=1)), local_interval=DAYTIME)
+    await settled(admin)
+    await admin.done("PATCH", f"/mailings/{mailing['id']}", {"end_at": at(local(9, day=1))})
+    await followed_in_doubt(admin)
+    assert await states(admin, mailing) == {"expired": 2}
 
 
 # -- tries under way

@@ -96,8 +96,8 @@ class Sending:
         return bool(mailings)
 
     async def _follow(self, mailing_id: int) -> bool:
-        now = self._clock()
-        done = await self._database.write(lambda c: following.step(c, mailing_id, now))
+        now, may_expire = self._clock(), not self._in_doubt()
+        done = await self._database.write(lambda c: following.step(c, mailing_id, now, may_expire=may_expire))
         if not done.more:
             log.info("what waits has followed the change", mailing=mailing_id)
             self._delivery.wake(done.channel)
