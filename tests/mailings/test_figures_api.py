@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 from administering import Administered, at
-from deliveries import NOW
+from deliveries import NOW, ended
 from mailing_steps import claim, clients, end, settled, states, sweep
 
 from vestnik.delivery.model import Deferred, RefusedForGood
-from vestnik.delivery.store import counts
+from vestnik.delivery.store import counts, settlements
 from vestnik.mailings.store import expansion
+from vestnik.storage.database import Connection
 
 HOUR = 3600.0
 
@@ -22,6 +24,27 @@ async def stats(admin: Administered, mailing: dict[str, Any]) -> dict[str, Any]:
 
 def some(by_status: dict[str, int]) -> dict[str, int]:
     return {status: count for status, count in by_status.items() if count}
+
+
+@asynccontextmanager
+async def committed_before(
+    admin: Administered, statement: str, write: Callable[[Connection], object]
+) -> AsyncIterator[None]:
+    """Somebody else commits something just before a statement with these words is run for the first time."""
+    assert admin.database.path
+    written: list[str] = []
+    with closing(sqlite3.connect(admin.database.path, isolation_level=None, check_same_thread=False)) as other:
+        other.row_factory = sqlite3.Row
+
+        def look(running: str) -> None:
+            if statement in running and not written:
+                written.append(running)
+                write(other)
+
+        await admin.database.read(lambda c: c.set_trace_callback(look))
+        yield
+        await admin.database.read(lambda c: c.set_trace_callback(None))
+    assert written
 
 
 async def test_a_mailing_without_messages_has_zeros(admin: Administered) -> None:
@@ -57,6 +80,18 @@ async def test_figures_are_right_at_every_moment(admin: Administered) -> None:
         {"hour": at(first + HOUR), **none, "expired": 2},
     ]
     assert found["state"] == "ended"
+
+
+async def test_figures_agree_while_messages_end(admin: Administered) -> None:
+    await clients(admin, 1)
+    mailing = await admin.mailing()
+    await settled(admin)
+    [task] = await claim(admin)
+    refused = ended(task, RefusedForGood("no such number"))
+    async with committed_before(admin, "FROM mailing_reason", lambda c: settlements.settle(c, refused, NOW)):
+        found = await stats(admin, mailing)
+    assert await states(admin, mailing) == {"failed": 1}
+    assert (some(found["by_status"]), found["over_time"], found["reasons"]) == ({"running": 1}, [], [])
 
 
 async def test_a_far_side_that_always_says_something_else_does_not_fill_the_disk(admin: Administered) -> None:
@@ -142,21 +177,8 @@ async def test_a_forecast_before_the_start_and_while_it_runs(admin: Administered
 async def test_a_forecast_counts_each_client_once_while_messages_are_made(admin: Administered) -> None:
     await clients(admin, 3)
     mailing, ids = await admin.mailing(), admin.delivery.service.reserve_ids(expansion.IDS)
-    assert admin.database.path
-    with closing(sqlite3.connect(admin.database.path, isolation_level=None, check_same_thread=False)) as other:
-        other.row_factory = sqlite3.Row
-        seen: list[str] = []
-
-        def between(statement: str) -> None:
-            """Before the open messages are counted, they are made and committed."""
-            if "FROM task JOIN client" in statement and not seen:
-                seen.append(statement)
-                expansion.expand(other, mailing["id"], ids, NOW)
-
-        await admin.database.read(lambda c: c.set_trace_callback(between))
+    async with committed_before(admin, "FROM task JOIN client", lambda c: expansion.expand(c, mailing["id"], ids, NOW)):
         found = await admin.done("GET", f"/mailings/{mailing['id']}/forecast")
-        await admin.database.read(lambda c: c.set_trace_callback(None))
-    assert seen
     assert await states(admin, mailing) == {"queued": 3}
     assert found["clients"] == 3
 

@@ -39,7 +39,7 @@ class Figures:
 
     async def of_mailing(self, mailing_id: int) -> tuple[Mailing, MailingFigures]:
         """Also of a deleted one. Raises NotFound."""
-        return await self._database.read(lambda c: (_found(c, mailing_id), store.of_mailing(c, mailing_id)))
+        return await self._database.read(lambda c: _figures(c, mailing_id))
 
     async def messages(self, mailing_id: int, state: TaskState | None, after: int, limit: int) -> Page:
         """Also of a deleted one. Raises NotFound."""
@@ -69,6 +69,11 @@ def _found(connection: Connection, mailing_id: int) -> Mailing:
     if mailing is None:
         raise _missing(mailing_id)
     return mailing
+
+
+def _figures(connection: Connection, mailing_id: int) -> tuple[Mailing, MailingFigures]:
+    with store.one_moment(connection):
+        return _found(connection, mailing_id), store.of_mailing(connection, mailing_id)
 
 
 def _remaining(connection: Connection, mailing_id: int) -> tuple[Mailing, Remaining]:

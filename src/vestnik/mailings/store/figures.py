@@ -101,6 +101,7 @@ def of_all(connection: Connection) -> tuple[int, Figures]:
 
 
 def of_mailing(connection: Connection, mailing_id: int) -> MailingFigures:
+    """Ask in `one_moment` where its parts have to agree."""
     hours: dict[int, dict[str, int]] = {}
     for row in connection.execute(_HOURS, {"id": mailing_id, "hours": HOURS}):
         hours.setdefault(row["hour"], {})[row["state"]] = row["count"]
