@@ -43,7 +43,7 @@ async def queue(database: Database, clock: SetClock) -> AsyncIterator[DurableQue
 
 async def got(queue: DurableQueue) -> Task:
     """The next task, which has to be there at once: the poll is 5 s away."""
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(4):
         task = await queue.get()
     assert task is not None
     return task
@@ -84,14 +84,14 @@ async def test_what_is_put_is_got(queue: DurableQueue) -> None:
 async def test_a_put_wakes_whoever_waits(queue: DurableQueue) -> None:
     waiting = await getting(queue)
     await queue.put(message())
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(4):
         assert await waiting is not None
 
 
 async def test_two_that_wait_get_different_tasks(queue: DurableQueue) -> None:
     waiting = [await getting(queue) for _ in range(2)]
     await queue.put(message(recipients=["a", "b"]))
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(4):
         tasks = await asyncio.gather(*waiting)
     assert {task.recipient for task in tasks if task} == {"a", "b"}
 
@@ -107,7 +107,7 @@ async def test_many_executors_get_every_task_once(queue: DurableQueue) -> None:
     executors = [asyncio.create_task(execute()) for _ in range(8)]
     everyone = [str(number) for number in range(100)]
     await asyncio.gather(*(queue.put(message(recipients=everyone[start::10])) for start in range(10)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(4):
         while await queue.has_tasks() or len(taken) < 100:
             await asyncio.sleep(0.01)
     queue.terminate(8)
@@ -226,7 +226,7 @@ async def test_while_held_nothing_is_handed_out_and_puts_go_on(queue: DurableQue
     _, pending = await asyncio.wait([waiting], timeout=0.1)
     assert pending
     queue.resume("two")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(4):
         assert await waiting is not None
 
 
@@ -254,7 +254,7 @@ async def test_terminating_tasks_come_ahead_of_all_others(queue: DurableQueue) -
 async def test_terminating_tasks_end_those_that_wait(queue: DurableQueue) -> None:
     waiting = [await getting(queue) for _ in range(2)]
     queue.terminate(3)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(4):
         assert await asyncio.gather(*waiting) == [None, None]
         assert await queue.get() is None
 
@@ -289,7 +289,7 @@ async def test_a_task_claimed_for_one_that_left_goes_to_another(queue: DurableQu
     await asyncio.sleep(0)
     gone.cancel()
     await put
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(4):
         assert await stays is not None
 
 
@@ -302,7 +302,7 @@ async def test_stopping_at_any_moment_ends_and_leaves_nothing_running(
     for _ in range(turns):
         await asyncio.sleep(0.0003)
     waiting.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(4):
         await queue.stop()
         await asyncio.wait([waiting])
         await put
@@ -316,7 +316,7 @@ async def test_a_stop_that_comes_together_with_a_wake_is_not_lost(queue: Durable
     queue.resume("anything")  # wakes the loop
     for _ in range(turns):
         await asyncio.sleep(0)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(4):
         await queue.stop()
 
 

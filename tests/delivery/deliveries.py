@@ -183,7 +183,7 @@ class Watching:
         self.losses.put_nowait(task)
 
     async def end(self) -> Settlement:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.ends.get()
 
 
@@ -204,7 +204,7 @@ class Locked:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.002)
 
@@ -246,7 +246,7 @@ class Served:
 
     async def reaches(self, message_id: int, state: str) -> dict[str, Any]:
         """Wait until the message is in a state."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (found := await self.shown(message_id))["state"] != state:
                 await asyncio.sleep(0.01)
         return found

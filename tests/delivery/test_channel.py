@@ -66,7 +66,7 @@ async def put(channel: Channel, **fields: object) -> Registered:
 
 
 async def ends(channel: Channel, grace: float = 5.0) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(4):
         await channel.deactivate(grace)
 
 
@@ -141,7 +141,7 @@ async def test_a_delivery_under_way_may_end(make: Make, durable: Database, worke
     await asyncio.sleep(0.15)
     assert not ending.done()
     worker.gate.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(4):
         await ending
     found = await durable.read(lambda c: [r["state"] for r in c.execute("SELECT state FROM task")])
     assert found == ["delivered"]

@@ -66,7 +66,7 @@ class Bench:
     async def stop(self) -> None:
         self.worker.gate.set()
         self.queue.terminate(1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await asyncio.wait([self.task])
             await self.queue.stop()
 
@@ -300,7 +300,7 @@ async def test_what_expires_between_claim_and_hand_over_is_not_handed_over(bench
     bench.clock.now = NOW + 10  # the claim was made earlier
     async with running(bench):
         task_id = await bench.send(expires_at=NOW + 10)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await bench.kept(task_id))["epoch"] < 2:
                 await asyncio.sleep(0)
     assert (await bench.kept(task_id))["attempts"] == 0
@@ -332,7 +332,7 @@ async def test_a_stop_at_any_moment_leaves_nothing_running_and_no_place_taken(be
     await bench.send(recipients=["a", "b", "c"])
     await asyncio.sleep(moment * 0.0004)
     bench.task.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await asyncio.wait([bench.task])
         await bench.executor.settled()
         await bench.queue.stop()
@@ -402,7 +402,7 @@ async def test_the_terminating_task_ends_it_after_the_last_end_is_written(bench:
     task_id = await bench.send()
     await bench.worker.called.wait()
     bench.queue.terminate(1)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await bench.task
     assert (await bench.kept(task_id))["state"] == "delivered"
     await bench.queue.stop()
@@ -439,7 +439,7 @@ async def test_an_end_that_the_store_does_not_take_counts_for_nothing(
         [task] = bench.worker.tasks
         await bench.database.write(lambda c: claims.give_back(c, task, NOW + 60, NOW))
         bench.worker.gate.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await bench.watching.losses.get()).id == task_id
         assert (await bench.kept(task_id))["state"] != "delivered"
     assert bench.watching.ends.empty()

@@ -10,7 +10,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 
-PATIENCE = 5.0  # seconds for anything that is to happen
+PATIENCE = 60.0  # seconds for anything that is to happen
 
 
 class Peer:

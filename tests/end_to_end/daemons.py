@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-PATIENCE = 20.0  # seconds; every wait for the daemon is under it
+PATIENCE = 60.0  # seconds; every wait for the daemon is under it
 
 CHANNELS = """
 channels:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.service
 PHONE = "79990000001"
 PASSWORD = "p&ss w/rd"
 TESTS_OF_KANNEL = ["/usr/lib/kannel/test"]  # where Debian's kannel-extras has fakesmsc
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 CONFIGURATION = """
 group = core

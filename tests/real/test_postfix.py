@@ -35,7 +35,7 @@ from vestnik.delivery.workers.worker import Refused, Unavailable
 
 pytestmark = pytest.mark.service
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SUBJECT = "Обед в полдень, и ещё много слов, чтобы тема не поместилась в одну строку заголовка"
 TEXT = "Щи.\n.борщ\n..\n.\nкомпот"
 NOBODY = 65534

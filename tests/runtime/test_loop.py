@@ -50,7 +50,7 @@ async def test_a_step_is_done_again_and_again() -> None:
 
     loop = Loop("part", step)
     loop.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         for _ in range(3):
             await steps.get()
     await loop.stop()
@@ -72,7 +72,7 @@ async def test_stop_breaks_a_step_off_and_may_come_twice_or_early() -> None:
     loop = Loop("part", step)
     await loop.stop()
     loop.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await begun.wait()
         await loop.stop()
         await loop.stop()

@@ -98,7 +98,7 @@ async def updates(response: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, 
 
 
 async def next_update(stream: AsyncIterator[tuple[str, dict[str, Any]]]) -> tuple[str, dict[str, Any]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(4):
         return await anext(stream)
 
 
@@ -411,7 +411,7 @@ async def test_an_id_of_another_run_starts_from_the_beginning(house: House, clie
 
 async def test_a_silent_stream_sends_comments(house: House, client: Client) -> None:
     house.page.keep_alive = 0.02
-    async with client.get("/events") as response, asyncio.timeout(5):
+    async with client.get("/events") as response, asyncio.timeout(4):
         while (line := await response.content.readline()) != b": still here\n":
             assert line != b""
 
@@ -425,7 +425,7 @@ async def test_a_closed_page_ends_its_stream(house: House, client: Client) -> No
         await next_update(updates(response))
         assert len(server.connections) == 1
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(4):
         while server.connections:
             await asyncio.sleep(0.01)
 
@@ -435,7 +435,7 @@ async def test_open_streams_end_at_once_when_the_sandbox_stops(house: House, cli
         stream = updates(response)
         await next_update(stream)
 
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(4):
             await house.changes.stop()
             rest = [update async for _, update in stream]
 

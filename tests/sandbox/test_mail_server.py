@@ -42,10 +42,10 @@ async def talk(server: MailServer, conversation: Callable[[smtplib.SMTP], T]) ->
     """In a thread: the server is in this one."""
 
     def whole() -> T:
-        with smtplib.SMTP("127.0.0.1", server.port, local_hostname="tests", timeout=5) as client:
+        with smtplib.SMTP("127.0.0.1", server.port, local_hostname="tests", timeout=60) as client:
             return conversation(client)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return await asyncio.to_thread(whole)
 
 
@@ -139,7 +139,7 @@ async def test_down_closes_the_port_and_its_end_opens_the_same_one(server: MailS
     await server.set_fault(Fault.DOWN)
     with pytest.raises(ConnectionError):
         await send(server)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await reader.read() == b""
     writer.close()
     await server.set_fault(Fault.SLOW)
@@ -199,7 +199,7 @@ async def test_stop_cuts_who_is_connected_and_frees_the_port() -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     await reader.readline()
     await server.stop()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await server.idle.wait()
     with socket.socket() as freed:
         freed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -149,7 +149,7 @@ class Scheduling:
     async def ended_on_disk(self, name: str = "job") -> JobState:
         """As soon as also the database says so."""
         await self.ended(name)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (found := (await self.database.read(store.load_all))[name]).running_since is not None:
                 await asyncio.sleep(0.002)
         return found

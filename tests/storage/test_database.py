@@ -67,7 +67,7 @@ async def hold(database: Database) -> threading.Event:
         go.wait(10)
 
     database.submit(busy)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not begun.is_set():
             await asyncio.sleep(0)
     return go
@@ -186,7 +186,7 @@ async def test_what_comes_while_it_closes_is_answered(database: Database) -> Non
     await asyncio.sleep(0)
     late = database.submit(insert(1))
     go.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(StoreUnavailable, match="closed"):
             await late
         await closing
@@ -364,14 +364,14 @@ async def test_a_bug_in_the_midst_of_a_commit_leaves_nobody_waiting_and_ends_the
     together = [Batch(database, break_off, quick=quick).submit(1)]
     together += [] if quick else [database.submit(insert(1))]
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert {type(end) for end in await asyncio.gather(*together, return_exceptions=True)} == {StorageFailed}
     assert [str(error).partition(" while")[0] for error in fatal] == [f"{database.name}: an error of ours"]
     assert any(record.levelno == logging.CRITICAL and record.exc_info for record in caplog.records)
     with pytest.raises(StoreUnavailable, match="an error of ours"):
         await database.write(insert(2))
     assert await database.read(numbers) == []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await database.close()
 
 
@@ -391,7 +391,7 @@ async def test_what_waits_behind_such_a_bug_is_told_that_nothing_was_written(tmp
         await asyncio.sleep(0)
     behind = database.submit(insert(1))
     go.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         ends = await asyncio.gather(broken, behind, return_exceptions=True)
     assert [type(end) for end in ends] == [StorageFailed, StoreUnavailable]
     await database.close()
@@ -402,7 +402,7 @@ async def test_a_work_may_raise_what_no_future_can_hold(raised: type[Exception],
     def broken(_connection: Connection) -> None:
         raise raised
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         ends = await asyncio.gather(
             database.write(insert(1)), database.write(broken), database.read(broken), return_exceptions=True
         )
@@ -420,14 +420,14 @@ async def test_an_open_that_fails_leaves_no_thread(tmp_path: Path) -> None:
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)
     with pytest.raises(DatabaseDamaged):
         await Database(path).open()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while any(thread.name.startswith(str(path)) for thread in threading.enumerate()):
             await asyncio.sleep(0.01)
 
 
 async def test_reads_do_not_wait_for_writes(on_disk: Database) -> None:
     go = await hold(on_disk)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await on_disk.read(numbers) == []
     go.set()
 

@@ -9,7 +9,7 @@ from types import TracebackType
 import pytest
 from programs import require_program
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class PrivateMounts:

@@ -15,7 +15,7 @@ from recording_gateway import RecordingGateway
 from tortured import TorturedDaemon
 
 HOUR, TEN_YEARS = 3600, 315_360_000
-PATIENCE = 20.0
+PATIENCE = 60.0
 LIBRARY = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 

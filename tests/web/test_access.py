@@ -164,7 +164,7 @@ async def test_bytes_that_are_no_text_are_a_bad_token(site: Site, client: Client
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
         lines = (b"POST /send HTTP/1.1", b"Host: x", b"Content-Length: 0", b"Connection: close", header, b"", b"")
         writer.write(b"\r\n".join(lines))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             answer = await reader.read()
         writer.close()
         await writer.wait_closed()
@@ -230,7 +230,7 @@ async def test_a_revoked_key_stops_within_a_second_of_serving(database: Database
         assert (await client.post("/send", headers=key)).status == 200
         await database.write(lambda c: api_keys.revoke(c, key_id, time.time()))
         revoked = time.monotonic()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await client.post("/send", headers=key)).status == 200:
                 await asyncio.sleep(0.02)
         assert time.monotonic() - revoked < 1.2

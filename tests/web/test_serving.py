@@ -62,7 +62,7 @@ class Connection:
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of the next answer."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             first, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
             data = await self._reader.readexactly(int(headers.get("content-length", "0")))
@@ -76,7 +76,7 @@ class Connection:
 
     async def ended(self) -> bytes:
         """What comes until the server closes the connection."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self._reader.read()
 
 
@@ -124,7 +124,7 @@ async def lines(log: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     def found() -> list[logging.LogRecord]:
         return [record for record in log.records if record.name.startswith(("vestnik", "aiohttp"))]
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not found():
             await asyncio.sleep(0.002)
     return found()

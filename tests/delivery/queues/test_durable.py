@@ -26,7 +26,7 @@ async def test_giving_back_goes_on_until_the_database_takes_it(durable: Database
         giving = asyncio.create_task(queue.give_back(task, 0.0))
         _, pending = await asyncio.wait([giving], timeout=0.1)
         assert pending
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(4):
         await giving
         assert await queue.get()
     await queue.stop()
@@ -70,7 +70,7 @@ async def test_any_number_of_expired_messages_hides_none_that_may_go(durable: Da
     for _ in range(2):
         new = message()
         await queue.put(new)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(4):
             task = await queue.get()
         assert task
         assert task.id == new.recipients[0][0]
@@ -86,7 +86,7 @@ async def test_what_is_let_go_is_found_again_at_once(durable: Database, clock: S
     await asyncio.wait([getting], timeout=0.1)
     await durable.write(lambda c: c.execute("UPDATE task SET expires_at = NULL").rowcount)
     queue.wake()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(4):
         task = await getting
     assert task
     assert task.id == held.recipients[0][0]

@@ -92,9 +92,9 @@ def settings(**params: Any) -> EmailSettings:
         "from": "Вестник <v@example.test>",
         "to": "a@example.test",
         "helo": "tests.example.test",
-        "connect_timeout": "5s",
-        "command_timeout": "5s",
-        "final_timeout": "5s",
+        "connect_timeout": "60s",
+        "command_timeout": "60s",
+        "final_timeout": "60s",
     }
     return EmailSettings.model_validate(usual | params)
 
@@ -105,7 +105,7 @@ def a_task(recipient: str = "a@example.test", **fields: Any) -> Task:
 
 
 async def failure(worker: EmailWorker, task: Task | None = None) -> Refused | Unavailable:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises((Refused, Unavailable)) as caught:
             await worker.deliver(task or a_task())
     assert isinstance(caught.value, Refused | Unavailable)
@@ -362,7 +362,7 @@ async def test_a_broken_off_delivery_leaves_no_connection_to_go_on_with(
 ) -> None:
     server.script.hang_at = Phase.DOT
     delivery = asyncio.create_task(worker.deliver(a_task()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await server.inbox.wait_for(1)
     delivery.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -424,7 +424,7 @@ async def test_a_delivery_broken_off_while_connecting_leaves_nothing_open(
 ) -> None:
     server.script.hang_at = Phase.BANNER
     delivery = asyncio.create_task(worker.deliver(a_task()))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not server.connections:
             await asyncio.sleep(0)
     delivery.cancel()
@@ -524,7 +524,7 @@ async def test_stopping_closes_what_is_kept(server: MailServer, worker: EmailWor
 
 
 async def gone(server: MailServer) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await server.idle.wait()
 
 

@@ -52,7 +52,7 @@ async def started(params: dict[str, Any]) -> AsyncIterator[SmsWorker]:
 
 async def fails(params: dict[str, Any], sent: Task | None = None) -> Refused | Unavailable:
     """How the delivery failed; without any secret in the reason."""
-    async with started(params) as worker, asyncio.timeout(5):
+    async with started(params) as worker, asyncio.timeout(60):
         with pytest.raises((Refused, Unavailable)) as caught:
             await worker.deliver(sent or task())
     error = caught.value
