@@ -135,13 +135,14 @@ class MailingMachine(RuleBasedStateMachine):
         return self._then(data, new.channel)
 
     def _then(self, data: st.DataObject, channel: str) -> None:
-        """Often somebody is claimed soon after, and was so before."""
+        """Often somebody is claimed soon after, and was so before; or an end comes before the daemon has had time."""
         if data.draw(st.booleans()):
             self.the_daemon_has_time()
         for task in self.running[: data.draw(st.integers(0, 2))]:
             self.running.remove(task)
             settle_all(self.connection, [(settle(task, Deferred("down"), POLICY, self.now), self.now)])
-        self.time_passes(data.draw(st.sampled_from([0.0, 60.0])))
+        self.time_passes(data.draw(st.sampled_from([0.0, 60.0, HOUR])))
+        self.the_sweeper_comes()
         self.some_are_claimed(channel, 4)
 
     def open_mailings(self) -> list[Mailing]:
