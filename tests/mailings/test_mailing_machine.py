@@ -163,7 +163,7 @@ class MailingMachine(RuleBasedStateMachine):
 
     @rule()
     def one_transaction_of_closing_windows(self) -> None:
-        closing.move(self.connection, self.now, may_expire=True)
+        closing.move(self.connection, self.now)
 
     @rule()
     def the_daemon_has_time(self) -> None:
@@ -172,7 +172,7 @@ class MailingMachine(RuleBasedStateMachine):
             self.one_transaction_of_a_change(may_expire=True)
         while expansion.unfinished(self.connection, self.now, AHEAD):
             self.one_transaction_of_the_expansion()
-        while closing.move(self.connection, self.now, may_expire=True):
+        while closing.move(self.connection, self.now):
             pass
 
     @rule()

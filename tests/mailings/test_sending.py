@@ -443,12 +443,28 @@ async def test_an_end_that_comes_in_the_middle_of_a_change_ends_only_what_the_ch
 # -- a change while the time is in doubt
 
 
-async def followed_in_doubt(admin: Administered) -> None:
+def doubting(admin: Administered) -> Sending:
     """The clock was set forward a moment ago."""
     delivery, clock = admin.delivery.service, admin.clock
-    sending = Sending(admin.database, delivery, ahead=0.0, held=lambda: False, in_doubt=lambda: True, clock=clock)
+    return Sending(admin.database, delivery, ahead=0.0, held=lambda: False, in_doubt=lambda: True, clock=clock)
+
+
+async def followed_in_doubt(admin: Administered) -> None:
+    sending = doubting(admin)
     while await sending.follow():
         pass
+
+
+async def test_a_window_that_closes_while_the_time_is_in_doubt_puts_nobody_off(admin: Administered) -> None:
+    admin.clock.now = local(12)
+    await clients(admin, 2)
+    mailing = await admin.mailing(end_at=at(local(24 + 15)), local_interval=DAYTIME)
+    await settled(admin)
+    admin.clock.now = local(24 + 12)  # a day too far
+    assert not await doubting(admin).close()
+    admin.clock.now = local(12)
+    assert len(await claim(admin)) == 2, "it was noon all the time"
+    assert await states(admin, mailing) == {"running": 2}
 
 
 TOO_LATE = [

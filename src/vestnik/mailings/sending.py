@@ -104,13 +104,14 @@ class Sending:
         return done.more
 
     async def close(self) -> bool:
-        """Move what waited too long to the next window. False when nothing did."""
+        """Move what waited too long to the next window. False when nothing did, or nobody knows what time it is."""
+        if self._in_doubt():  # by a wrong time it would be put off to a day of that time
+            return False
         now = self._clock()
         closes_at = await self._database.read(closing.next_closing)
         if closes_at is None or closes_at > now:
             return False
-        may_expire = not self._in_doubt()
-        moved = await self._database.write(lambda c: closing.move(c, now, may_expire=may_expire))
+        moved = await self._database.write(lambda c: closing.move(c, now))
         if moved:
             log.info("moved to the next window", tasks=moved)
         return moved > 0

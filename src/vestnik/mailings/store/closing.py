@@ -43,10 +43,10 @@ def next_closing(connection: Connection) -> Timestamp | None:
     return found
 
 
-def move(connection: Connection, now: Timestamp, *, may_expire: bool) -> int:
+def move(connection: Connection, now: Timestamp) -> int:
     """Returns how many tasks that were, at most CHUNK; 0 also where all that it looked at are held.
 
-    Who has no window before the end of the mailing expires now; unless `may_expire`, at that end.
+    Who has no window before the end of the mailing expires now.
     """
     rows = connection.execute(_CLOSED, {"now": now, "looked_at": LOOKED_AT, "limit": CHUNK}).fetchall()
     found = {row["mailing_id"]: mailings.find(connection, row["mailing_id"]) for row in rows}
@@ -56,7 +56,7 @@ def move(connection: Connection, now: Timestamp, *, may_expire: bool) -> int:
         mailing = found[row["mailing_id"]]
         assert mailing is not None  # noqa: S101 - rows of mailings are never deleted
         plan = _plan(row, mailing, planners[mailing.id], now)
-        if may_expire and plan.misses(mailing):
+        if plan.misses(mailing):
             state = _expired(connection, row, why_missed(mailing, now), now)
         else:
             state = _moved(connection, row, plan, now)
