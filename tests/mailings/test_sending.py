@@ -172,26 +172,22 @@ async def test_who_has_no_window_before_the_end_is_counted_as_expired_at_once(ad
     assert "opens after the end" in (await rows(admin, mailing))[0]["error"]
 
 
-async def test_who_missed_the_last_window_is_counted_as_expired_when_it_closes(admin: Administered) -> None:
+@pytest.mark.parametrize(
+    ("looked_at", "reason"),
+    [(20, "the client's next window opens after the end of the mailing"), (23, "the mailing ended")],
+    ids=["when the window closes", "after the end"],
+)
+async def test_who_missed_the_last_window_is_counted_as_expired_and_why(
+    admin: Administered, looked_at: int, reason: str
+) -> None:
     admin.clock.now = local(19)
     await clients(admin, 1)
     mailing = await admin.mailing(end_at=at(local(23)), local_interval=DAYTIME)
     await settled(admin)
-    admin.clock.now = local(20)
+    admin.clock.now = local(looked_at)
     await settled(admin)
     assert await states(admin, mailing) == {"expired": 1}
-    assert await errors(admin, mailing) == {"the client's next window opens after the end of the mailing"}
-
-
-async def test_a_window_that_closed_while_nobody_looked_is_told_from_an_end_that_passed(admin: Administered) -> None:
-    admin.clock.now = local(19)
-    await clients(admin, 1)
-    mailing = await admin.mailing(end_at=at(local(23)), local_interval=DAYTIME)
-    await settled(admin)
-    admin.clock.now = local(23)
-    await settled(admin)
-    assert await states(admin, mailing) == {"expired": 1}
-    assert await errors(admin, mailing) == {"the mailing ended"}
+    assert await errors(admin, mailing) == {reason}
 
 
 @pytest.mark.parametrize("change", [None, {"local_interval": {"from": "09:00", "to": "10:00"}}])
