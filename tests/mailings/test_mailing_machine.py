@@ -156,10 +156,10 @@ class MailingMachine(RuleBasedStateMachine):
         for mailing_id, _ in expansion.unfinished(self.connection, self.now, AHEAD)[:1]:
             expansion.expand(self.connection, mailing_id, [next(self.ids) for _ in range(expansion.IDS)], self.now)
 
-    @rule(may_expire=st.booleans())
-    def one_transaction_of_a_change(self, may_expire: bool) -> None:
+    @rule()
+    def one_transaction_of_a_change(self) -> None:
         for mailing_id in following.behind(self.connection)[:1]:
-            following.step(self.connection, mailing_id, self.now, may_expire=may_expire)
+            following.step(self.connection, mailing_id, self.now)
 
     @rule()
     def one_transaction_of_closing_windows(self) -> None:
@@ -169,7 +169,7 @@ class MailingMachine(RuleBasedStateMachine):
     def the_daemon_has_time(self) -> None:
         """For all that is to be done."""
         while following.behind(self.connection):
-            self.one_transaction_of_a_change(may_expire=True)
+            self.one_transaction_of_a_change()
         while expansion.unfinished(self.connection, self.now, AHEAD):
             self.one_transaction_of_the_expansion()
         while closing.move(self.connection, self.now):
@@ -239,7 +239,7 @@ class MailingMachine(RuleBasedStateMachine):
         rows = self.connection.execute("SELECT * FROM mailing").fetchall()
         self.now = max([self.now, *(row["end_at"] for row in rows)])
         while behind := following.behind(self.connection):
-            following.step(self.connection, behind[0], self.now, may_expire=True)
+            following.step(self.connection, behind[0], self.now)
         while unfinished := expansion.unfinished(self.connection, self.now, AHEAD):
             ids = [next(self.ids) for _ in range(expansion.IDS)]
             expansion.expand(self.connection, unfinished[0][0], ids, self.now)

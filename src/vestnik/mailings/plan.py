@@ -77,13 +77,8 @@ class Ends:
     plan: Plan | None = None  # the one that misses the end
 
 
-def follow(
-    task: Open, client: Client | None, mailing: Mailing, now: Timestamp, at_once: Planner, *, may_expire: bool = True
-) -> Follows | Ends:
-    """What becomes of an open task. `at_once` is `planner(mailing, now)`; `client` None: there is none any more.
-
-    Unless it `may_expire`, one that it is too late for by `now` stays in the window in which it was due.
-    """
+def follow(task: Open, client: Client | None, mailing: Mailing, now: Timestamp, at_once: Planner) -> Follows | Ends:
+    """What becomes of an open task. `at_once` is `planner(mailing, now)`; `client` None: there is none any more."""
     if mailing.deleted_at is not None:
         return Ends(TaskState.CANCELED, DELETED)
     if client is None or not mailing.audience.holds(client):
@@ -92,9 +87,7 @@ def follow(
     tried = task.state is TaskState.DEFERRED and task.due_at > now
     plan = planner(mailing, task.due_at)(client.timezone) if tried else at_once(client.timezone)
     if plan.misses(mailing):
-        if may_expire:
-            return Ends(TaskState.EXPIRED, why_missed(mailing, now), plan)
-        plan = planner(mailing, task.due_at)(client.timezone)
+        return Ends(TaskState.EXPIRED, why_missed(mailing, now), plan)
     retried = task.state is TaskState.DEFERRED and plan.due_at <= max(now, task.due_at)
     if task.state is TaskState.RUNNING or retried:
         return Follows(task.state, plan)

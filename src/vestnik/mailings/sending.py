@@ -37,7 +37,7 @@ class Sending:
         in_doubt: Callable[[], bool] = lambda: False,
         clock: Clock = wall,
     ) -> None:
-        """While `held` (maintenance), nothing is done; while the time is `in_doubt`, nobody expires by it."""
+        """While `held` (maintenance), nothing is done; while the time is `in_doubt`, what waits stays as it is."""
         self._database = database
         self._delivery = delivery
         self._ahead = ahead
@@ -86,18 +86,23 @@ class Sending:
             log.info("expanded to the last client", mailing=mailing_id)
 
     async def follow(self) -> bool:
-        """Bring what waits up to date with changed mailings, one after another. False when there is nothing to do."""
+        """Bring what waits up to date with changed mailings, one after another. False when there is nothing to do.
+
+        Nothing is done while nobody knows what time it is: what is to follow goes to nobody meanwhile.
+        """
+        if self._in_doubt():  # by a wrong time some would be too late for good
+            return False
         mailings = await self._database.read(following.behind)
         for mailing_id in mailings:
             more = True
-            while more and not self._held():
+            while more and not self._held() and not self._in_doubt():
                 more = await self._follow(mailing_id)
                 await asyncio.sleep(REST)
         return bool(mailings)
 
     async def _follow(self, mailing_id: int) -> bool:
-        now, may_expire = self._clock(), not self._in_doubt()
-        done = await self._database.write(lambda c: following.step(c, mailing_id, now, may_expire=may_expire))
+        now = self._clock()
+        done = await self._database.write(lambda c: following.step(c, mailing_id, now))
         if not done.more:
             log.info("what waits has followed the change", mailing=mailing_id)
             self._delivery.wake(done.channel)

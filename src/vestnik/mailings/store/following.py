@@ -82,16 +82,14 @@ def behind(connection: Connection) -> list[int]:
     return [row["id"] for row in connection.execute(_BEHIND)]
 
 
-def step(connection: Connection, mailing_id: int, now: Timestamp, *, may_expire: bool) -> Followed:
-    """Unless they `may_expire`, those for whom it is too late by `now` wait: for another time, or until the end."""
+def step(connection: Connection, mailing_id: int, now: Timestamp) -> Followed:
     mailing = mailings.find(connection, mailing_id)
     after = connection.execute(_AFTER, {"id": mailing_id}).fetchone()
     if mailing is None or after is None or after["follow_after"] is None:
         return Followed()
     values = {"mailing": mailing_id, "after": after["follow_after"], "limit": CHUNK}
     rows = connection.execute(_TASKS, values).fetchall()
-    open_ = [row for row in rows if row["finished_at"] is None]
-    bring_up_to_date(connection, mailing, open_, now, may_expire=may_expire)
+    bring_up_to_date(connection, mailing, [row for row in rows if row["finished_at"] is None], now)
     _reopen(connection, mailing, [row for row in rows if row["finished_at"] is not None], now)
     more = len(rows) == CHUNK
     connection.execute(_MOVE_CURSOR, {"after": rows[-1]["client_id"] if more else None, "id": mailing_id})
@@ -100,14 +98,11 @@ def step(connection: Connection, mailing_id: int, now: Timestamp, *, may_expire:
     return Followed(mailing.channel, more)
 
 
-def bring_up_to_date(
-    connection: Connection, mailing: Mailing, rows: list[sqlite3.Row], now: Timestamp, *, may_expire: bool = True
-) -> None:
+def bring_up_to_date(connection: Connection, mailing: Mailing, rows: list[sqlite3.Row], now: Timestamp) -> None:
     """Open tasks of a mailing, with their clients."""
     at_once, tally = planner(mailing, now), counts.Tally()
     for row in rows:
-        task = Open(TaskState(row["state"]), row["due_at"])
-        found = follow(task, _client(row), mailing, now, at_once, may_expire=may_expire)
+        found = follow(Open(TaskState(row["state"]), row["due_at"]), _client(row), mailing, now, at_once)
         if row["state"] == TaskState.RUNNING:
             _follow_running(connection, mailing, row, found, now)
         elif isinstance(found, Ends):
