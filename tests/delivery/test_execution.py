@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from deliveries import NOW, Locked, RecordingWorker, SetClock, Watching, counts_agree, message, row, until
 
-from vestnik.delivery.execution import LONGEST_HOLD, LONGEST_TEXT, Executor
+from vestnik.delivery.execution import LONGEST_TEXT, Executor
 from vestnik.delivery.model import MessageId, RetryPolicy, Settlement, TaskId, TaskState
 from vestnik.delivery.queues.durable import DurableQueue
 from vestnik.delivery.rates import Limiter
 from vestnik.delivery.store import claims, counts
 from vestnik.delivery.workers.worker import Refused, Unavailable
 from vestnik.errors import StoreUnavailable
+from vestnik.runtime import retry_after
 from vestnik.runtime.redaction import Redactor
 from vestnik.settings.values import Rate
 from vestnik.storage.database import Database
@@ -160,7 +161,7 @@ async def test_a_wish_to_wait_holds_the_whole_channel_and_uses_up_no_try(bench: 
         bench.task.cancel()
 
 
-@pytest.mark.parametrize(("wish", "wait"), [(0.0, 1.0), (-5.0, 1.0), (float("nan"), 1.0), (1e12, LONGEST_HOLD)])
+@pytest.mark.parametrize(("wish", "wait"), [(0.0, 1.0), (-5.0, 1.0), (float("nan"), 1.0), (1e12, retry_after.LONGEST)])
 async def test_a_senseless_wish_to_wait_is_bounded(bench: Bench, wish: float, wait: float) -> None:
     bench.worker.raises = [Unavailable("flood control", retry_after=wish)]
     async with running(bench):

@@ -181,3 +181,23 @@ async def test_a_time_limit_is_for_a_task(deadlines: Deadlines) -> None:
     asyncio.get_running_loop().call_soon(outside)
     with pytest.raises(RuntimeError, match="outside of a task"):
         await made
+
+
+async def test_one_that_fails_to_expire_leaves_the_others_their_limits(
+    deadlines: Deadlines, expired: list[str]
+) -> None:
+    class Broken(Waiting):
+        def expire(self) -> None:
+            raise RuntimeError("a bug")
+
+    complaints: list[dict[str, object]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: complaints.append(context))
+    other = Waiting(expired, "other")
+    deadlines.set(Broken(expired, "broken"), after(0.01))
+    deadlines.set(other, after(0.03))
+    async with asyncio.timeout(60):
+        await other.over.wait()
+    loop.set_exception_handler(None)
+    assert expired == ["other"]
+    assert [str(complaint["exception"]) for complaint in complaints] == ["a bug"]

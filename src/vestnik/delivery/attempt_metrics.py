@@ -1,7 +1,7 @@
 """Tries as Prometheus sees them: plain numbers until somebody scrapes.
 
-prometheus_client's own counters and histograms take a lock for each number: 7 µs for a try, which is counted in six
-places, and a sixth of all that a delivery costs. All is done in the event loop here, so there is nothing to lock.
+prometheus_client's own counters and histograms take a lock for each number: 7 µs for a try, a sixth of all that a
+delivery costs. All is done in the event loop here, so there is nothing to lock.
 """
 
 from __future__ import annotations

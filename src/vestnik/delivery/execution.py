@@ -24,6 +24,7 @@ from vestnik.delivery.model import (
 from vestnik.delivery.queues.queue_manager import QueueManager
 from vestnik.delivery.rates import Limiter
 from vestnik.delivery.workers.worker import Refused, Unavailable, Worker
+from vestnik.runtime import retry_after
 from vestnik.runtime.clock import Clock, wall
 from vestnik.runtime.deadlines import Deadlines, TimeLimit
 from vestnik.runtime.log import bind_ids, get_logger
@@ -32,7 +33,6 @@ from vestnik.runtime.redaction import Redactor
 log = get_logger(__name__)
 
 SHORT_WAIT = 0.1  # seconds; for less it is not worth giving a task back
-SHORTEST_HOLD, LONGEST_HOLD = 1.0, 86_400.0  # seconds; what is believed of a far side's `retry_after`
 LONGEST_TEXT = 2_000  # characters kept of a reason or a receipt
 
 
@@ -195,7 +195,7 @@ class Executor:
         reason, wait = self._kept(error.reason), error.retry_after
         if wait is not None:
             # At least a moment, or a far side that says 0 would be asked again without end, as no try is used up.
-            wait = min(max(SHORTEST_HOLD, wait), LONGEST_HOLD)
+            wait = min(max(retry_after.SHORTEST, wait), retry_after.LONGEST)
             self._limiter.hold(wait)
         if error.unauthorised:
             await self._pause(reason)

@@ -1,4 +1,4 @@
-"""Time limits of all that is under way at once, on one timer of the event loop.
+"""Time limits on one timer of the event loop, however many there are and however often they are set.
 
 `asyncio.timeout` sets and cancels a timer for each wait, which costs more than sending a short request. Nearly every
 limit is met, so here a limit is a number in a dictionary, looked at when the earliest of them may be over.
@@ -48,10 +48,12 @@ class Deadlines:
 
     def _look(self) -> None:
         now = self._loop.time()
-        for waiting in [waiting for waiting, deadline in self._deadlines.items() if deadline <= now]:
-            del self._deadlines[waiting]
-            waiting.expire()
-        self._look_at(min(self._deadlines.values(), default=math.inf))
+        try:
+            for waiting in [waiting for waiting, deadline in self._deadlines.items() if deadline <= now]:
+                del self._deadlines[waiting]
+                waiting.expire()
+        finally:  # a bug in one of them must not leave the others without a limit
+            self._look_at(min(self._deadlines.values(), default=math.inf))
 
 
 class TimeLimit:

@@ -65,7 +65,7 @@ class DurableQueue:
         if self._database.nearly_full:
             raise StoreUnavailable(f"{self._database.name}: the disk is nearly full")
         registered = await self._registrations.submit(message)
-        if message.due_at <= self._clock() + POLL:  # what is due later will be seen in time: nobody sleeps longer
+        if message.due_at <= self._clock() + POLL:  # what is due later will be seen in time: no sleep is longer
             self._wake.set()
         return registered
 

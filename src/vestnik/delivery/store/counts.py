@@ -63,6 +63,7 @@ class Tally:
         reason: str | None = None,
     ) -> None:
         """One task went from one state to another; if that is an end, `at` that time, and for that reason."""
+        # What `add` does, written out: this is called for every claim and every end.
         self._channels[channel, old] -= 1
         self._channels[channel, new] += 1
         if mailing_id is not None:

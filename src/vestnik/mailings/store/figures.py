@@ -159,7 +159,8 @@ def one_moment(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.execute("ROLLBACK")  # nothing was written
+        if connection.in_transaction:  # after an error of the disk SQLite has ended it
+            connection.execute("ROLLBACK")  # nothing was written
 
 
 def remaining(connection: Connection, mailing: Mailing) -> Remaining:
