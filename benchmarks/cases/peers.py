@@ -25,8 +25,8 @@ TIMES = 10.0
 
 TEXT = f"""\
 Everybody enqueues a task with a short text for some seconds, then its own worker, started anew, executes what was
-enqueued; the task does nothing. One task an enqueue: what some offer for many at once is not used,
-nor is it by Vestnik. Enqueued counts when the call returns; executed when the peer's task has run (it writes one byte to be
+enqueued; the task does nothing. One task an enqueue: what some offer for many at once is not used, nor is it by
+Vestnik. Enqueued counts when the call returns; executed when the peer's task has run (it writes one byte to be
 counted), for Vestnik when the end is on disk. Nobody is pinned to a core here: workers and services share both.
 Vestnik in process is its delivery service without HTTP, 64 coroutines; over HTTP it is `POST /api/send` with
 `{BODY}`, 64 connections; executing is the daemon with {NULL_EXECUTORS} executors of the null worker and a backlog of
