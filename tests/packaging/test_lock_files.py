@@ -68,7 +68,7 @@ def test_every_requirement_is_pinned_with_hashes(name: str) -> None:
     assert all("--hash=sha256:" in lines[number + 1] for number in packages)
 
 
-@pytest.mark.parametrize("name", [*REQUIREMENTS, "Pipfile", "Pipfile.lock"])
+@pytest.mark.parametrize("name", [*REQUIREMENTS, "Pipfile", "Pipfile.lock", "pyproject.toml"])
 def test_no_lock_file_says_where_to_install_from(name: str) -> None:
     text = (ROOT / name).read_text()
 
