@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any, NewType
 
@@ -132,6 +132,10 @@ class Content:
     explanation: str | None = None
     tags: tuple[str, ...] = ()
     media: tuple[Media, ...] = ()
+
+    def as_candidate(self) -> Candidate:
+        """To be screened again, as after a moderator's change."""
+        return Candidate(**{each.name: getattr(self, each.name) for each in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

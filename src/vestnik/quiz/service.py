@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from vestnik.errors import Conflict, InvalidInput, NotFound
-from vestnik.quiz.model import Candidate, Content, Origin, Question, Timestamp
+from vestnik.quiz.model import Content, Origin, Question, Timestamp
 from vestnik.quiz.screening import rules
 from vestnik.quiz.screening.rules import switched_off
 from vestnik.quiz.screening.screening import Refused, Screened, screen
@@ -127,27 +127,11 @@ class Moderation:
 
 def _screened(content: Content, old: Question, switches: Mapping[str, bool]) -> Screened:
     origin = Origin(name=old.source.name, licence=old.licence.spdx if old.licence else None, screening=switches)
-    screened = screen(_as_candidate(content), origin)
+    screened = screen(content.as_candidate(), origin)
     if isinstance(screened, Refused):
         where = "correct_answers" if screened.rule is rules.NO_ANSWER else "text"
         raise InvalidInput({where: f"is refused: {screened.rule.description} ({screened.rule.name})"})
     return screened
-
-
-def _as_candidate(content: Content) -> Candidate:
-    return Candidate(
-        text=content.text,
-        correct=content.correct,
-        incorrect=content.incorrect,
-        type=content.type,
-        language=content.language,
-        category=content.category,
-        difficulty=content.difficulty,
-        accepted=content.accepted,
-        explanation=content.explanation,
-        tags=content.tags,
-        media=content.media,
-    )
 
 
 def _refuse_known(connection: Connection, new: NewQuestion) -> None:

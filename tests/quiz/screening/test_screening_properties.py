@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vestnik.quiz.model import Candidate, Content, Media, Origin
+from vestnik.quiz.model import Candidate, Media, Origin
 from vestnik.quiz.screening.near import alike, answers_conflict, near_key
 from vestnik.quiz.screening.screening import Refused, Screened, screen
 from vestnik.quiz.text_hash import text_hash
@@ -35,22 +35,6 @@ CANDIDATES = st.builds(
 )
 
 
-def again(content: Content) -> Candidate:
-    return Candidate(
-        text=content.text,
-        correct=content.correct,
-        incorrect=content.incorrect,
-        type=content.type,
-        language=content.language,
-        category=content.category,
-        difficulty=content.difficulty,
-        accepted=content.accepted,
-        explanation=content.explanation,
-        tags=content.tags,
-        media=content.media,
-    )
-
-
 @given(CANDIDATES)
 @settings(max_examples=300)
 @example(Candidate(text="&" + "amp;" * 2000 + "lt;b&gt;", correct=("x",)))
@@ -63,7 +47,7 @@ def test_no_candidate_raises_and_what_is_screened_is_screened(candidate: Candida
     assert text_hash(result.content.text) is not None
     assert result.content.correct
     assert all(result.content.correct + result.content.incorrect + result.content.accepted + result.content.tags)
-    second = screen(again(result.content), ORIGIN)
+    second = screen(result.content.as_candidate(), ORIGIN)
     if isinstance(second, Screened):  # a text can come to look withdrawn only by being put in order
         assert second.content == result.content
         assert second.repaired == ()
