@@ -185,9 +185,8 @@ class Delivery:
 
     async def _resend(self, message_id: int, again: bool) -> Resent:
         old = await self.find(message_id)
-        if (
-            old.mailing_id is not None
-        ):  # its end, its clients' hours and its figures hold for nothing sent outside of it
+        # A mailing's end, its clients' hours and its figures hold for nothing that is sent outside of it.
+        if old.mailing_id is not None:
             raise Conflict(f"the message belongs to mailing {old.mailing_id}: make another mailing for who missed it")
         if any(task.state not in ENDED for task in old.tasks):
             raise Conflict(f"the message is still on its way: {old.state}")
