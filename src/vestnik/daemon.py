@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ from vestnik.web.auth import Auth, Tokens, secret_problem
 from vestnik.web.foreign_pages import ForeignPages
 from vestnik.web.metrics import MetricsApi
 from vestnik.web.openapi import PUBLIC_PREFIXES
+from vestnik.web.plain_posts import PlainPost
 from vestnik.web.serving import serve
 
 if TYPE_CHECKING:
@@ -130,7 +132,7 @@ class Daemon:
         stack.push_async_callback(mailings.stop)
         await mailings.start()
         await scheduler.start()
-        await self._listen(stack, build_application(auth, routes))
+        await self._listen(stack, build_application(auth, routes), delivery.plain_posts())
         lag = LoopLag(registry)
         lag.start()
         stack.push_async_callback(lag.stop)
@@ -178,11 +180,11 @@ class Daemon:
         await database.maintain(upgrade)
         return database
 
-    async def _listen(self, stack: AsyncExitStack, app: web.Application) -> None:
+    async def _listen(self, stack: AsyncExitStack, app: web.Application, plain: Mapping[str, PlainPost]) -> None:
         listen = self._settings.service.listen
         with listening("service.listen", listen):
-            runner = await serve(app, listen)
-        stack.push_async_callback(runner.cleanup)
+            server = await serve(app, listen, plain)
+        stack.push_async_callback(server.cleanup)
 
     def _end_at_last(self, seconds: float) -> None:
         """A second way out: a part that hangs while stopping must not keep the process alive."""

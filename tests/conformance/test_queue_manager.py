@@ -232,7 +232,7 @@ async def test_while_held_nothing_is_handed_out_and_puts_go_on(queue: DurableQue
 
 async def test_after_hold_has_returned_no_claim_begins(queue: DurableQueue, database: Database) -> None:
     waiting = [await getting(queue) for _ in range(3)]
-    puts = [asyncio.create_task(queue.put(message())) for _ in range(3)]
+    puts = [queue.put(message()) for _ in range(3)]
     await asyncio.sleep(0)
     await queue.hold("now")
     held_at = await running(database)
@@ -270,7 +270,7 @@ async def test_a_queue_that_starts_again_has_forgotten_terminating_tasks(queue: 
 @pytest.mark.parametrize("turns", [*range(12), 50])
 async def test_whoever_stops_waiting_loses_no_task(queue: DurableQueue, database: Database, turns: int) -> None:
     waiting = await getting(queue)
-    put = asyncio.create_task(queue.put(message()))
+    put = queue.put(message())
     for _ in range(turns):
         await asyncio.sleep(0.0005)
     waiting.cancel()
@@ -285,7 +285,7 @@ async def test_whoever_stops_waiting_loses_no_task(queue: DurableQueue, database
 
 async def test_a_task_claimed_for_one_that_left_goes_to_another(queue: DurableQueue) -> None:
     gone, stays = await getting(queue), await getting(queue)
-    put = asyncio.create_task(queue.put(message()))
+    put = queue.put(message())
     await asyncio.sleep(0)
     gone.cancel()
     await put
@@ -298,7 +298,7 @@ async def test_stopping_at_any_moment_ends_and_leaves_nothing_running(
     queue: DurableQueue, database: Database, turns: int
 ) -> None:
     waiting = await getting(queue)
-    put = asyncio.create_task(queue.put(message()))
+    put = queue.put(message())
     for _ in range(turns):
         await asyncio.sleep(0.0003)
     waiting.cancel()

@@ -121,7 +121,7 @@ def auth(database: Database) -> Auth:
 async def client(auth: Auth) -> AsyncIterator[TestClient[Any, Any]]:
     @public
     async def send(request: web.Request) -> web.StreamResponse:
-        caller = auth.anybody(request) or await auth.sender(request)
+        caller = auth.at_once(request.headers) or await auth.sender(request)
         return (
             caller if isinstance(caller, web.StreamResponse) else web.Response(text=str(caller.role or caller.sender))
         )

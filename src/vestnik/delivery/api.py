@@ -30,6 +30,7 @@ from vestnik.errors import NotFound
 from vestnik.runtime.maintenance import MaintenanceFlag
 from vestnik.web.auth import Auth, public, role_required
 from vestnik.web.openapi import ROLE_ERRORS, ROLE_SECURITY, error
+from vestnik.web.plain_posts import PlainPost
 
 _SENDER_SECURITY: list[dict[str, list[str]]] = [{}, {"apiKey": []}, {"token": []}]
 _SENDER_ERRORS = {
@@ -96,6 +97,10 @@ class DeliveryApi:
         self._sends = {
             channel.name: SendRoute(channel, delivery, maintenance, auth, metrics) for channel in delivery.registry
         }
+
+    def plain_posts(self) -> dict[str, PlainPost]:
+        """By path; each is a route as well."""
+        return {send.path: send for send in self._sends.values()}
 
     def routes(self) -> list[web.RouteDef]:
         return [

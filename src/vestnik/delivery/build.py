@@ -31,6 +31,7 @@ from vestnik.runtime.redaction import Redactor
 from vestnik.runtime.service import Loop
 from vestnik.storage.database import Database
 from vestnik.web.auth import Auth
+from vestnik.web.plain_posts import PlainPost
 
 SWEEP = 1.0  # seconds between two looks for what has expired
 DEPTH = 2.0  # seconds between two readings of the counts for the metrics
@@ -90,6 +91,10 @@ class DeliveryPart:
 
     def routes(self) -> list[web.RouteDef]:
         return self._api.routes()
+
+    def plain_posts(self) -> dict[str, PlainPost]:
+        """Those routes that can be reached past the application, by path."""
+        return self._api.plain_posts()
 
     def clock_in_doubt(self) -> bool:
         """The clock was set forward a while ago: nothing is to be ended for its age."""

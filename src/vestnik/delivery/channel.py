@@ -175,6 +175,6 @@ class ChannelRegistry:
     async def deactivate(self, name: str, grace: float) -> None:
         await self.get(name).deactivate(grace)
 
-    async def create_task(self, message: NewMessage) -> Registered | OtherContent:
-        """Put a message into its channel's queue. Raises NotFound, StoreUnavailable."""
-        return await self.get(message.channel).queue.put(message)
+    def create_task(self, message: NewMessage) -> asyncio.Future[Registered | OtherContent]:
+        """Put a message into its channel's queue. Raises NotFound; the rest as `QueueManager.put`."""
+        return self.get(message.channel).queue.put(message)

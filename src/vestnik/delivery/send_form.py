@@ -39,7 +39,18 @@ def read_send(request: web.Request, body: bytes, channel: Channel, sender: str |
     values = _body(request, body) if body else {}
     if "?" in request.raw_path:
         values = {**_query(request), **values}
-    key = request.headers.get("Idempotency-Key")
+    return _checked(values, request.headers, channel, sender)
+
+
+def read_plain_send(headers: Mapping[str, str], body: bytes, channel: Channel, sender: str | None) -> Send | None:
+    """As `read_send`, of a request without a query; None when its head has to be looked at more closely."""
+    if headers.get("Content-Type") != FORM:
+        return None
+    return _checked(_fields(body, "body"), headers, channel, sender)
+
+
+def _checked(values: Mapping[str, str], headers: Mapping[str, str], channel: Channel, sender: str | None) -> Send:
+    key = headers.get("Idempotency-Key")
     if problems := _problems(values, key, channel):
         raise InvalidInput(problems)
     return Send(

@@ -89,6 +89,12 @@ class Delivery:
             raise InvalidInput({"Idempotency-Key": "came with other content before"})
         return registered
 
+    def begin(self, send: Send) -> asyncio.Future[Registered | OtherContent] | None:
+        """As `send`, without a task of its own to wait in; None, and nothing is begun, where it has to wait first."""
+        channel = self.registry.get(send.channel)
+        message = self._new_message(channel, send)
+        return None if self._must_keep_ids(channel, message) else self.registry.create_task(message)
+
     def _new_message(self, channel: Channel, send: Send) -> NewMessage:
         now = self._clock()
         due = now + send.delay
@@ -116,10 +122,12 @@ class Delivery:
         return [(TaskId(self._ids.next()), recipient) for recipient in dict.fromkeys(recipients)]
 
     async def _put(self, channel: Channel, message: NewMessage) -> Registered | OtherContent:
-        highest = message.recipients[-1][0]
-        if channel.database is not self._databases[0] and highest > self._ceiling:
-            await self._keep_ids(highest)
+        if self._must_keep_ids(channel, message):
+            await self._keep_ids(message.recipients[-1][0])
         return await self.registry.create_task(message)
+
+    def _must_keep_ids(self, channel: Channel, message: NewMessage) -> bool:
+        return channel.database is not self._databases[0] and message.recipients[-1][0] > self._ceiling
 
     async def _keep_ids(self, highest: int) -> None:
         """What is kept in memory leaves no rows, and its ids must not come again after a restart either."""

@@ -20,29 +20,39 @@ _WORDS = re.compile(r"[A-Za-z]+ [A-Za-z0-9 -]*")
 
 class AccessLogger(AbstractAccessLogger):
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
-        fields: dict[str, object] = {
-            "method": request.method,
-            "path": request.path,
-            "status": response.status,
-            "ms": round(time * 1000, 1),
-            "remote": request.remote,
-        }
-        if isinstance(response, NoContent):
-            headers: Mapping[str, str] = response.fields
-        else:
-            headers = response.headers
-            if request.method == _NO_REQUEST and isinstance(response, web.Response):
-                fields["error"] = _reason(response)
-        if message_id := headers.get("X-Message-Id"):
-            fields["message"] = int(message_id)
-        log.info("request", **fields)
+        headers = response.fields if isinstance(response, NoContent) else response.headers
+        more: dict[str, str] = {}
+        if request.method == _NO_REQUEST and isinstance(response, web.Response):
+            more["error"] = _reason(response.text)
+        write(request.method, request.path, response.status, time, remote=request.remote, fields=headers, **more)
 
     @property
     def enabled(self) -> bool:
-        return bool(log.isEnabledFor(logging.INFO))
+        return enabled()
 
 
-def _reason(response: web.Response) -> str:
+def enabled() -> bool:
+    return bool(log.isEnabledFor(logging.INFO))
+
+
+def write(
+    method: str,
+    path: str,
+    status: int,
+    seconds: float,
+    *,
+    remote: str | None,
+    fields: Mapping[str, str],
+    **more: object,
+) -> None:
+    """`fields`: the answer's header fields; the id of a message is among them."""
+    if message_id := fields.get("X-Message-Id"):
+        more["message"] = int(message_id)
+    ms = round(seconds * 1000, 1)
+    log.info("request", method=method, path=path, status=status, ms=ms, remote=remote, **more)
+
+
+def _reason(said: str | None) -> str:
     """aiohttp's, up to where it quotes what was sent: a key or a message may stand there."""
-    found = _WORDS.match(response.text or "")
+    found = _WORDS.match(said or "")
     return found[0] if found else "malformed"

@@ -83,14 +83,21 @@ class KeyRing:
         self._database = database
         self._known: dict[bytes, tuple[str, float]] = {}
 
-    async def verify(self, key: str, now: float) -> str | None:
+    def known(self, key: str, now: float) -> str | None:
+        """The id of a key that was found right a moment ago."""
         if not key.isascii():  # bytes that are no UTF-8 come out of a header as what cannot be encoded again
             return None
-        digest = _hash(key)
-        found = self._known.get(digest)
+        found = self._known.get(_hash(key))
         # A clock that was set back must not keep a revoked key alive.
-        if found and 0 < found[1] - now <= CACHED:
-            return found[0]
+        return found[0] if found and 0 < found[1] - now <= CACHED else None
+
+    async def verify(self, key: str, now: float) -> str | None:
+        """Its id, if it is right and not revoked."""
+        if not key.isascii():
+            return None
+        if known := self.known(key, now):
+            return known
+        digest = _hash(key)
         key_id = await self._database.read(lambda c: verify(c, key))
         if key_id is None:
             self._known.pop(digest, None)

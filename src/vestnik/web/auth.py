@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal, TypeVar
@@ -231,11 +231,24 @@ class Auth:
         known = resource is not None and resource.canonical.startswith(self._public_prefixes)
         return "public" if known else None
 
-    def anybody(self, request: web.Request) -> Caller | None:
-        """Who sends, when sending is open and the request shows neither credentials nor a page; None: ask `sender`."""
-        headers = request.headers
-        named = self._settings.send == "key" or AUTHORIZATION in headers or "X-API-Key" in headers
-        return None if named or not self._foreign_pages.plainly_none(headers) else ANYBODY
+    def at_once(self, headers: Mapping[str, str]) -> Caller | None:
+        """Who sends, where that is known without asking the database; None: `sender` finds out, or refuses."""
+        if AUTHORIZATION in headers:
+            return None
+        if (key := headers.get("X-API-Key")) is not None:
+            key_id = self._keys.known(key, time.time())
+            return Caller(sender=key_id) if key_id else None
+        if self._settings.send == "key":
+            return None
+        pages = self._foreign_pages
+        return ANYBODY if pages.plainly_none(headers) or pages.refusal(headers) is None else None
+
+    async def holder(self, headers: Mapping[str, str]) -> Caller | None:
+        """Who sends by an API key alone; None: `sender` says what is wrong."""
+        if AUTHORIZATION in headers or (key := headers.get("X-API-Key")) is None:
+            return None
+        key_id = await self._keys.verify(key, time.time())
+        return Caller(sender=key_id) if key_id else None
 
     async def sender(self, request: web.Request) -> Caller | web.Response:
         """Who sends: a JWT's role, an API key, or, where sending is open, anybody. A Response is the refusal."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
 
 from aiohttp import HttpVersion11, web
@@ -15,8 +16,8 @@ from vestnik.web.safe_headers import SAFE_HEADERS
 class NoContent(web.StreamResponse):
     """aiohttp's own way to serialise a response costs as much as all else that a send needs."""
 
-    def __init__(self, fields: dict[str, str]) -> None:
-        """Values come from us: nothing in them is escaped."""
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        """As for `no_content`."""
         super().__init__(status=204)
         self.fields = fields
         self._written = False
@@ -27,8 +28,7 @@ class NoContent(web.StreamResponse):
             self.headers.update({**self.fields, **SAFE_HEADERS})
             return await super().prepare(request)
         self._written = True
-        lines = "".join([f"{name}: {value}\r\n" for name, value in self.fields.items()])
-        transport.write(f"HTTP/1.1 204 No Content\r\n{lines}Date: {_date(int(time.time()))}{_SAFE}".encode())
+        transport.write(no_content(self.fields))
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
@@ -38,6 +38,12 @@ class NoContent(web.StreamResponse):
     @property
     def keep_alive(self) -> bool | None:
         return True if self._written else super().keep_alive
+
+
+def no_content(fields: Mapping[str, str]) -> bytes:
+    """The whole answer, on a connection that is kept. Values come from us: nothing in them is escaped."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+    return f"HTTP/1.1 204 No Content\r\n{lines}Date: {_date(int(time.time()))}{_SAFE}".encode()
 
 
 _SAFE = "".join([f"\r\n{name}: {value}" for name, value in SAFE_HEADERS.items()]) + "\r\n\r\n"

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from vestnik.delivery.model import Settlement, Task, TaskState, Timestamp
 from vestnik.delivery.store import claims, intake, lookup
@@ -61,13 +62,13 @@ class DurableQueue:
                 await self.hold(STOPPED)
         await self._loop.stop()
 
-    async def put(self, message: NewMessage) -> Registered | OtherContent:
+    def put(self, message: NewMessage) -> asyncio.Future[Registered | OtherContent]:
         if self._database.nearly_full:
             raise StoreUnavailable(f"{self._database.name}: the disk is nearly full")
-        registered = await self._registrations.submit(message)
-        if message.due_at <= self._clock() + POLL:  # what is due later will be seen in time: no sleep is longer
-            self._wake.set()
-        return registered
+        registering = self._registrations.submit(message)
+        if message.due_at <= message.created_at + POLL:  # what is due later is seen in time: no sleep is longer
+            registering.add_done_callback(self._may_be_due)
+        return registering
 
     async def get(self) -> Task | None:
         if self._terminations:
@@ -86,7 +87,7 @@ class DurableQueue:
     def done(self, settlement: Settlement) -> asyncio.Future[TaskState | None]:
         writing = self._settlements.submit((settlement, self._clock()))
         if settlement.due_at is not None:
-            writing.add_done_callback(lambda _: self._wake.set())
+            writing.add_done_callback(self._may_be_due)
         return writing
 
     async def give_back(self, task: Task, wait: float) -> None:
@@ -106,6 +107,9 @@ class DurableQueue:
     def wake(self) -> None:
         """Look for due tasks now, from the first on: somebody has put some into the table, or let some go."""
         self._looked_at = 0.0
+        self._wake.set()
+
+    def _may_be_due(self, _: asyncio.Future[Any]) -> None:
         self._wake.set()
 
     async def has_tasks(self) -> bool:

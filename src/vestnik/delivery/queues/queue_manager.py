@@ -12,8 +12,11 @@ from vestnik.delivery.store.intake import NewMessage, OtherContent, Registered
 class QueueManager(Protocol):
     """The queue of one channel. Callers: the registry puts, executors get and report back."""
 
-    async def put(self, message: NewMessage) -> Registered | OtherContent:
-        """Return when the message is kept as safely as this queue keeps anything. Raises StoreUnavailable."""
+    def put(self, message: NewMessage) -> asyncio.Future[Registered | OtherContent]:
+        """Done when the message is kept as safely as this queue keeps anything.
+
+        Begun at once, so that a request need not be a task to wait. Raises StoreUnavailable, or fails with it.
+        """
 
     async def get(self) -> Task | None:
         """Wait for the next due task and claim it: it is the caller's until `done` or `give_back`.
