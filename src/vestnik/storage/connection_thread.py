@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from sqlite3 import Connection
 from typing import Any, TypeVar
@@ -16,6 +17,21 @@ from vestnik.errors import StoreUnavailable
 T = TypeVar("T")
 
 BUSY_TIMEOUT = 5.0  # seconds to wait for a lock that another process holds
+
+
+@contextlib.contextmanager
+def patience(connection: Connection) -> Iterator[None]:
+    """Wait meanwhile for a lock that another process holds. Not in the event loop."""
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
+    try:
+        yield
+    finally:
+        wait_for_no_lock(connection)
+
+
+def wait_for_no_lock(connection: Connection) -> None:
+    """So the writer's connection is as a rule: to change it round each small commit cost a tenth of that."""
+    connection.execute("PRAGMA busy_timeout = 0")
 
 
 class ConnectionThread:

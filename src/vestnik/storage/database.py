@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from vestnik.errors import StoreUnavailable, VestnikError
-from vestnik.storage.connection_thread import ConnectionThread, for_future
+from vestnik.storage.connection_thread import ConnectionThread, for_future, patience, wait_for_no_lock
 from vestnik.storage.damage import refuse_damaged, refuse_damaged_files, unreadable_schema
 from vestnik.storage.free_space import is_nearly_full
 from vestnik.storage.group_commit import BatchWork, Entry, Item, Raised, Result, commit, end, is_quick, run_now
@@ -66,7 +66,7 @@ class Database:
         self._closing = False
         self._loop = asyncio.get_running_loop()
         try:
-            self._writer = await self._connected("writer", lambda thread: self._open_first(thread, alone=alone))
+            self._writer = await self._connected("writer", lambda thread: self._open_writer(thread, alone=alone))
             self._reader = await self._connected("reader", self._open) if self.path else self._writer
         except BaseException:
             await self.close()
@@ -129,7 +129,7 @@ class Database:
         """Run on the writer outside any transaction: migrations, vacuum, checkpoints."""
         writer = self._thread(self._writer)
         async with self._using:
-            return await self._in_thread(writer, lambda: work(writer.connection()))
+            return await self._in_thread(writer, lambda: _patiently(work, writer.connection()))
 
     async def _flush(self) -> None:
         group: list[Entry[Any, Any]] = []
@@ -254,17 +254,21 @@ class Database:
     def _open(self, thread: ConnectionThread) -> None:
         thread.open(self.path)
 
-    def _open_first(self, thread: ConnectionThread, *, alone: bool) -> None:
+    def _open_writer(self, thread: ConnectionThread, *, alone: bool) -> None:
         if self.path is None:
             self._open(thread)
-            return
+        else:
+            self._open_first(thread, self.path, alone=alone)
+        wait_for_no_lock(thread.connection())
+
+    def _open_first(self, thread: ConnectionThread, path: Path, *, alone: bool) -> None:
         if alone:
-            refuse_damaged_files(self.path)
+            refuse_damaged_files(path)
         try:
             self._open(thread)
-            refuse_damaged(thread.connection(), self.path)
+            refuse_damaged(thread.connection(), path)
         except UnicodeDecodeError as error:  # SQLite's own message, which quotes the schema
-            raise unreadable_schema(self.path) from error
+            raise unreadable_schema(path) from error
         if alone:
             # What an interrupted commit left behind the last whole one would pass for damage later.
             thread.connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -288,6 +292,11 @@ class Batch(Generic[Item, Result]):
         if not self._entry.open:
             self._entry = Entry(self._work, quick=self._quick)
         return self._database.join(self._entry, item)
+
+
+def _patiently(work: Work[T], connection: Connection) -> T:
+    with patience(connection):
+        return work(connection)
 
 
 def _each(connection: Connection, works: Sequence[Work[Any]]) -> list[Any]:

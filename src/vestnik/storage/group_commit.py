@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from sqlite3 import Connection
 from typing import Any, Generic, TypeVar
 
-from vestnik.storage.connection_thread import BUSY_TIMEOUT
+from vestnik.storage.connection_thread import patience
 from vestnik.storage.sqlite_errors import meaning
 
 Item = TypeVar("Item")
@@ -73,14 +73,10 @@ def is_quick(group: Sequence[Entry[Any, Any]]) -> bool:
 def run_now(connection: Connection, group: Sequence[Entry[Any, Any]]) -> list[Any] | None:
     """Carry out a group, and leave its transaction open; None when it has to be done the other way.
 
-    For the event loop: it waits for no lock.
+    For the event loop, as the connection waits for no lock.
     """
     try:
-        connection.execute("PRAGMA busy_timeout = 0")
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        finally:
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT * 1000:.0f}")
+        connection.execute("BEGIN IMMEDIATE")
         return [result for entry in group for result in entry.run(connection)]
     except BaseException as error:  # a lock, or a guilty one among them: `commit` finds out
         if connection.in_transaction:
@@ -107,7 +103,8 @@ def commit(connection: Connection, group: Sequence[Entry[Any, Any]]) -> list[Any
     When something in it raises, everything is rolled back and each is done alone: only the guilty one fails.
     """
     try:
-        return _transaction(connection, group)
+        with patience(connection):
+            return _transaction(connection, group)
     except Exception as error:
         of_all = isinstance(error, sqlite3.Error) and meaning(error, "") is not None  # the disk or a lock
         size = sum(len(entry.items) for entry in group)
