@@ -25,10 +25,15 @@ UPDATE task SET state = ?, owner = NULL, due_at = max(due_at, coalesce(?, due_at
   recipient = coalesce(?, recipient), ambiguous = ?, maybe_sent = maybe_sent OR ?, error = ?, finished_at = ?
 WHERE id = ? AND state = 'running' AND epoch = ?
 """
-# The same for most of all settlements, at two thirds of the price: nothing else of the row changes.
-_SETTLE_DELIVERED = """
+# Nothing else of the row changes.
+_DELIVER = """
 UPDATE task SET state = 'delivered', owner = NULL, recipient = ?, error = NULL, finished_at = ?
 WHERE id = ? AND state = 'running' AND epoch = ?
+"""
+# By that statement, and not by an earlier one: that has kept its attempt.
+_ENDED_NOW = """
+SELECT 1 FROM task WHERE id = ? AND epoch = ? AND state = 'delivered' AND finished_at = ?
+  AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.task_id = task.id AND attempt.epoch = task.epoch)
 """
 _ATTEMPTS = MultiRowInsert("attempt", ("task_id", "epoch", "started_at", "finished_at", "outcome", "detail"))
 _MEANWHILE = "SELECT cancel_requested, due_at FROM task WHERE id = ? AND epoch = ?"
@@ -44,20 +49,43 @@ def settle_all(connection: Connection, settlements: Sequence[tuple[Settlement, T
 
     None for a task that is not ours any more; then nothing of it changed.
     """
+    # In their order, unless all are the same: then it matters to none.
+    delivered = all(settlement.state is TaskState.DELIVERED for settlement, _ in settlements)
+    ended = _deliver_all(connection, settlements) if delivered else set()
     written: list[TaskState | None] = []
     attempts, tally = [], counts.Tally()
     for settlement, now in settlements:
-        task, state = settlement.task, _state(connection, settlement)
-        ours = _write(connection, settlement, state, now)
+        task, state, outcome, *_ = settlement
+        claim = task.id, task.epoch
+        if delivered:
+            ours = claim in ended
+            ended.discard(claim)  # who says it twice is told that it was not there any more
+        else:
+            state = _state(connection, settlement)
+            ours = _write(connection, settlement, state, now)
         written.append(state if ours else None)
         if ours:
-            outcome = settlement.outcome
-            attempts.append((task.id, task.epoch, task.started_at, now, outcome_name(outcome), outcome_detail(outcome)))
+            attempts.append((*claim, task.started_at, now, outcome_name(outcome), outcome_detail(outcome)))
             reason = settlement.error if state is TaskState.FAILED else None
             tally.moved(task.channel, "running", state.value, mailing_id=task.mailing_id, at=now, reason=reason)
     _ATTEMPTS.run(connection, attempts)
     tally.write(connection)
     return written
+
+
+def _deliver_all(connection: Connection, settlements: Sequence[tuple[Settlement, Timestamp]]) -> set[tuple[int, int]]:
+    """As `_write` of each, a third faster; most groups are such. Returns task and epoch of those that were ours."""
+    rows = [_delivery(task, now) for (task, *_), now in settlements]
+    if connection.executemany(_DELIVER, rows).rowcount == len(rows):
+        return {(task, epoch) for *_, task, epoch in rows}
+    return {
+        (task, epoch) for _, now, task, epoch in rows if connection.execute(_ENDED_NOW, (task, epoch, now)).fetchone()
+    }
+
+
+def _delivery(task: Task, now: Timestamp) -> tuple[str, Timestamp, int, int]:
+    # The row may name another recipient by now: that is for further tries, this one went where its task said.
+    return task.recipient, now, task.id, task.epoch
 
 
 def _state(connection: Connection, settlement: Settlement) -> TaskState:
@@ -68,10 +96,9 @@ def _state(connection: Connection, settlement: Settlement) -> TaskState:
 
 def _write(connection: Connection, settlement: Settlement, state: TaskState, now: Timestamp) -> bool:
     task = settlement.task
-    # The row may name another recipient by now: that is for further tries, this one went where its task said.
-    recipient, finished_at = (task.recipient, now) if state in ENDED else (None, None)
     if state is TaskState.DELIVERED:
-        return bool(connection.execute(_SETTLE_DELIVERED, (recipient, finished_at, task.id, task.epoch)).rowcount)
+        return bool(connection.execute(_DELIVER, _delivery(task, now)).rowcount)
+    recipient, finished_at = (task.recipient, now) if state in ENDED else (None, None)
     values = (
         state.value,
         settlement.due_at,
