@@ -63,7 +63,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    return logger
+    return logger.bind()  # itself, and not a stand-in that looks it up at each call
 
 
 _IDS: ContextVar[Mapping[str, object]] = ContextVar("ids", default=MappingProxyType({}))

@@ -7,7 +7,6 @@ neither. The statements ask for these columns and not for states, as the indexes
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +40,7 @@ _DUE = """
 SELECT task.id, task.message_id, task.channel, task.recipient, coalesce(mailing_now.text, message.text),
   message.subject, message.created_at, coalesce(min(task.expires_at, task.closes_at), task.expires_at, task.closes_at),
   task.attempts + 1, task.ambiguous, task.crashes, task.epoch + 1, :now, message.html, task.mailing_id, task.client_id,
-  task.state, task.due_at, mailing_now.text <> message.text AS other_text,
+  task.cancel_requested, task.state, task.due_at, mailing_now.text <> message.text AS other_text,
   (task.expires_at IS NULL OR task.expires_at > :now) AND (task.closes_at IS NULL OR task.closes_at > :now)
     AND coalesce(mailing_now.held, 0) = 0 AS may_go
 FROM task JOIN message ON message.id = task.message_id
@@ -50,6 +49,7 @@ WHERE task.channel = :channel AND task.priority = :priority AND task.finished_at
   AND task.due_at <= :now AND (task.due_at, task.id) > (:due_at, :id)
 ORDER BY task.due_at, task.id LIMIT :examined
 """
+_OF_TASK = len(Task._fields)  # columns of that
 _FOLLOW_TEXT = "UPDATE message SET text = ? WHERE id = ?"
 _NEXT_DUE = """
 SELECT due_at FROM task
@@ -155,19 +155,21 @@ def _ready(
     examined = 0
     with closing(connection.cursor()) as rows:
         rows.row_factory = None  # columns by name cost more than the statement
-        for *task, state, due_at, other_text, may_go in rows.execute(_DUE, wanted):
+        for row in rows.execute(_DUE, wanted):
             examined += 1
+            state, due_at, other_text, may_go = row[_OF_TASK:]
             if may_go:
-                ready.append(_Due(Task(*task), state, other_text))
+                ready.append(_Due(Task._make(row[:_OF_TASK]), state, other_text))
                 if len(ready) == limit:
                     return _Ready(ready, blocked, more=False)
             elif not ready and due_at < now - LATEST:
-                blocked = due_at, task[0]
+                blocked = due_at, row[0]
     return _Ready(ready, blocked, more=examined == limit + EXAMINED)
 
 
 def _take(connection: Connection, owner: str, now: Timestamp, due: Sequence[_Due]) -> None:
-    connection.execute(_CLAIM, {"owner": owner, "now": now, "ids": json.dumps([task.id for task, *_ in due])})
+    ids = ",".join([str(task.id) for task, *_ in due])
+    connection.execute(_CLAIM, {"owner": owner, "now": now, "ids": f"[{ids}]"})
     tally = counts.Tally()
     for task, state, _ in due:
         tally.moved(task.channel, state, "running", mailing_id=task.mailing_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
 
 from vestnik.delivery.model import ENDED
 from vestnik.storage.database import Connection
@@ -41,11 +41,12 @@ _NUMBER = re.compile("[0-9]{4,}")  # an id, a phone: what makes the same reason 
 class Tally:
     """The differences that one transaction makes: collected task by task, written once."""
 
+    # A Counter takes ten times as long to make, and each small commit makes two tallies.
     def __init__(self) -> None:
-        self._channels: Counter[tuple[str, str]] = Counter()
-        self._mailings: Counter[tuple[int, str]] = Counter()
-        self._hours: Counter[tuple[int, int, str]] = Counter()
-        self._reasons: Counter[tuple[int, str]] = Counter()
+        self._channels: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._mailings: defaultdict[tuple[int, str], int] = defaultdict(int)
+        self._hours: defaultdict[tuple[int, int, str], int] = defaultdict(int)
+        self._reasons: defaultdict[tuple[int, str], int] = defaultdict(int)
 
     def add(self, channel: str, state: str, by: int = 1, *, mailing_id: int | None = None) -> None:
         self._channels[channel, state] += by
