@@ -12,13 +12,15 @@ import jwt
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from multidict import CIMultiDict
 
 from vestnik.storage.database import Database
 from vestnik.storage.migrations.upgrade import upgrade
 from vestnik.web import api_keys
 from vestnik.web.api_keys import KeyRing
 from vestnik.web.application import build_application
-from vestnik.web.auth import CALLER, Auth, AuthSettings, Caller, Tokens, loopback_only, public, role_required
+from vestnik.web.auth import ANYBODY, CALLER, Auth, AuthSettings, Caller, Tokens, loopback_only, public, role_required
+from vestnik.web.foreign_pages import ForeignPages
 from vestnik.web.openapi import DOCUMENT, PUBLIC_PREFIXES, UI
 
 SECRET = "q8Zt4Lw1Xv7Rb2Ny9Kc5Hd3Mf6Jp0Gs+uE"
@@ -234,6 +236,59 @@ async def test_a_revoked_key_stops_within_a_second_of_serving(database: Database
             while (await client.post("/send", headers=key)).status == 200:
                 await asyncio.sleep(0.02)
         assert time.monotonic() - revoked < 1.2
+
+
+# By the sender, from the headers alone
+
+
+@pytest.mark.parametrize(("send", "found"), [("open", ANYBODY), ("key", None), (None, ANYBODY)])
+async def test_without_a_key_it_is_known_at_once_who_sends_where_sending_is_open(
+    send: str | None, found: Caller | None, database: Database
+) -> None:
+    auth = Site({"send": send}, database).auth
+    assert auth.at_once(CIMultiDict(Host="a")) == found
+    assert await auth.holder(CIMultiDict(Host="a")) is None
+
+
+@pytest.mark.parametrize("send", ["open", "key"])
+async def test_a_keys_holder_is_known_at_once_after_it_was_asked_for(send: str, database: Database) -> None:
+    site = Site({"send": send}, database)
+    key_id, key = await site.key()
+    headers = CIMultiDict({"x-api-KEY": key["X-API-Key"]})
+    assert site.auth.at_once(headers) is None
+    assert await site.auth.holder(headers) == Caller(sender=key_id)
+    assert site.auth.at_once(headers) == Caller(sender=key_id)
+
+
+@pytest.mark.parametrize("send", ["open", "key"])
+@pytest.mark.parametrize("key", ["", "vk_000000000000.wrong", "ключ", "\udcff"])
+async def test_a_wrong_key_is_nobodys_also_where_none_is_needed(send: str, key: str, database: Database) -> None:
+    auth = Site({"send": send}, database).auth
+    headers = CIMultiDict({"X-API-Key": key})
+    for _ in range(2):
+        assert (auth.at_once(headers), await auth.holder(headers)) == (None, None)
+
+
+@pytest.mark.parametrize("authorization", ["Bearer a.b.c", "Basic YWRtaW46", ""])
+async def test_whoever_shows_a_token_is_looked_at_closely(authorization: str, site: Site, database: Database) -> None:
+    _, key = await site.key()
+    await site.auth.holder(CIMultiDict(key))
+    for shown in ({}, key):
+        headers = CIMultiDict({"Authorization": authorization, **shown})
+        assert (site.auth.at_once(headers), await site.auth.holder(headers)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [{"Host": "elsewhere"}, {"Origin": "null"}, {"Origin": "http://elsewhere"}, {"Sec-Fetch-Site": "same-site"}],
+)
+async def test_another_sites_page_is_nobody(shown: dict[str, str], database: Database) -> None:
+    settings = AuthSettings(send="open")
+    tokens = Tokens(settings.jwt, SECRET)
+    auth = Auth(settings, tokens, KeyRing(database), foreign_pages=ForeignPages(["ours"]))
+    assert auth.at_once(CIMultiDict({"Host": "ours", **shown})) is None
+    assert auth.at_once(CIMultiDict({"Host": "ours:8080", "Origin": "http://ours:8080"})) == ANYBODY
+    assert auth.at_once(CIMultiDict({"Host": "ours", "Sec-Fetch-Site": "same-origin"})) == ANYBODY
 
 
 # Guessing

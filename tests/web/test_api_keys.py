@@ -94,6 +94,26 @@ async def test_a_key_is_asked_of_the_database_once_a_second(database: Database) 
     assert len(seen) == 1
 
 
+async def test_a_key_is_known_without_asking_for_a_second_after_it_was_found_right(database: Database) -> None:
+    row, key = await create(database)
+    ring = KeyRing(database)
+    assert ring.known(key, NOW) is None
+    await ring.verify(key, NOW)
+    for now, known in [(0.0, True), (CACHED - 0.001, True), (CACHED, False), (-0.001, False), (-3600, False)]:
+        assert (ring.known(key, NOW + now) == row.id) is known, now
+    for other in ("", row.id, key[:-1], key + "x", key.upper(), f" {key}", "ключ", key + "\udcff"):
+        assert ring.known(other, NOW) is None
+
+
+async def test_a_key_is_not_known_any_more_once_it_was_found_revoked(database: Database) -> None:
+    _, key = await create(database)
+    ring = KeyRing(database)
+    await ring.verify(key, NOW)
+    await database.write(lambda c: api_keys.revoke(c, "shop", NOW))
+    assert await ring.verify(key, NOW + CACHED) is None
+    assert ring.known(key, NOW) is None
+
+
 async def test_a_key_works_while_the_disk_is_full(database: Database) -> None:
     row, key = await create(database)
     pages = await database.maintain(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
