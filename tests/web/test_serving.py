@@ -7,7 +7,7 @@ import contextlib
 import gzip
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,8 @@ from vestnik.web.auth import Auth, AuthSettings, JwtSettings, Tokens, public
 from vestnik.web.body import read_body
 from vestnik.web.direct import direct
 from vestnik.web.no_content import NoContent
-from vestnik.web.serving import serve
+from vestnik.web.plain_posts import Headers, PlainPost
+from vestnik.web.serving import NO_POSTS, serve
 
 
 class TextSchema(Schema):
@@ -95,20 +96,32 @@ class Server:
                 await writer.wait_closed()
 
 
+class PlainSend:
+    """What `send` does, without aiohttp's server."""
+
+    def begin(self, _headers: Headers, body: bytes) -> asyncio.Future[int]:
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        future.set_result(len(body))
+        return future
+
+    def fields(self, done: int) -> Mapping[str, str]:
+        return {"X-Message-Id": str(done)}
+
+
 @asynccontextmanager
-async def running() -> AsyncIterator[Server]:
+async def running(plain: Mapping[str, PlainPost] = NO_POSTS) -> AsyncIterator[Server]:
     auth = Auth(AuthSettings(), Tokens(JwtSettings(), "x" * 32), KeyRing(Database(None)))
     app = build_application(auth, [web.post("/send", send), web.post("/act", act), web.get("/ping", ping)])
-    runner = await serve(app, Address("127.0.0.1", 0))
+    runner = await serve(app, Address("127.0.0.1", 0), plain)
     try:
         yield Server(runner.addresses[0][1])
     finally:
         await runner.cleanup()
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with running() as found:
+@pytest.fixture(params=[NO_POSTS, {"/send": PlainSend()}], ids=["aiohttp's server", "plain posts before it"])
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    async with running(request.param) as found:
         yield found
 
 
