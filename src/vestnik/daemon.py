@@ -40,7 +40,7 @@ from vestnik.web.auth import Auth, Tokens, secret_problem
 from vestnik.web.foreign_pages import ForeignPages
 from vestnik.web.metrics import MetricsApi
 from vestnik.web.openapi import PUBLIC_PREFIXES
-from vestnik.web.plain_posts import PlainPost
+from vestnik.web.plain_heads import PlainPost
 from vestnik.web.serving import serve
 
 if TYPE_CHECKING:

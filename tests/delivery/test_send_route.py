@@ -23,7 +23,7 @@ from vestnik.web.api_keys import KeyRing
 from vestnik.web.application import build_application
 from vestnik.web.auth import Auth, AuthSettings, JwtSettings, Tokens
 from vestnik.web.foreign_pages import ForeignPages
-from vestnik.web.plain_posts import Headers
+from vestnik.web.plain_heads import Headers
 from vestnik.web.serving import serve as serve_http
 
 

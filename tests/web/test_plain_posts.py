@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -19,16 +20,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from test_serving import Connection, Server, lines
 
+from vestnik.errors import StoreUnavailable
 from vestnik.settings.values import Address
 from vestnik.storage.database import Database
-from vestnik.web import serving
+from vestnik.web import plain_posts, serving
 from vestnik.web.api_keys import KeyRing
 from vestnik.web.application import build_application
 from vestnik.web.auth import Auth, AuthSettings, JwtSettings, Tokens, public
 from vestnik.web.body import read_body
-from vestnik.web.direct import direct
+from vestnik.web.direct import Failures, direct
 from vestnik.web.no_content import NoContent
-from vestnik.web.plain_posts import LARGEST, MOST_HEADS, Headers, PlainPosts
+from vestnik.web.plain_heads import LARGEST, MOST_HEADS, Headers
+from vestnik.web.plain_posts import PlainPosts
 from vestnik.web.safe_headers import SAFE_HEADERS
 from vestnik.web.serving import HttpServer, serve
 
@@ -87,6 +90,12 @@ class Application:
         self.asked.append(f"{request.method} {request.path} {len(body)}")
         return NoContent(said(request.headers, body))
 
+    @direct
+    @public
+    async def large(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(f"{request.method} {request.path}")
+        return NoContent({"X-Say": "x" * 60_000})
+
     @public
     async def ping(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(f"{request.method} {request.path}")
@@ -101,7 +110,7 @@ class Application:
     def build(self) -> web.Application:
         auth = Auth(AuthSettings(), Tokens(JwtSettings(), "x" * 32), KeyRing(Database(None)))
         routes = [web.post("/send", self.send), web.post("/other", self.send), web.post("/reading", self.reading)]
-        return build_application(auth, [*routes, web.get("/ping", self.ping)])
+        return build_application(auth, [*routes, web.post("/large", self.large), web.get("/ping", self.ping)])
 
 
 class Site(Server):
@@ -463,7 +472,7 @@ _OTHER = st.sampled_from(
     [PING, CHUNKED, post(path="/other"), post(path="/none"), post(b"x" * LARGEST), post(b"", "Expect: 100-continue")]
 )
 _GARBAGE = [b"s3cret\r\n\r\n", HEAD + b"Content-Length: 4\r\n\r\nHello", post(b"Hello", length=3) + b"\r\n\r\n"]
-_ENDS = st.sampled_from([_give] * 6 + [_refuse, _fail, _cancel])
+_ENDS = st.sampled_from([_give] * 6 + [_refuse, _refuse])
 _TIMES = st.tuples(st.integers(0, 6), _ENDS)
 _TURNS = st.sampled_from([12, 12, 12, 0, 1, 3, 6])
 _MOSTLY = st.sampled_from([True, True, False])
@@ -588,17 +597,16 @@ def _split(answers: bytes) -> list[bytes]:
 # What comes to nothing
 
 
-@pytest.mark.parametrize("ending", [_fail, _cancel, _refuse])
 @pytest.mark.parametrize("behind", [b"", post(b"two"), post(b"two")[:20]])
 async def test_what_comes_to_nothing_is_asked_of_the_application_once(
-    ending: Ending, behind: bytes, site: Site, connection: Connection, log: pytest.LogCaptureFixture
+    behind: bytes, site: Site, connection: Connection, log: pytest.LogCaptureFixture
 ) -> None:
     site.post.holds = True
     connection.write(post(b"one"))
     future = await site.post.next()
     connection.write(behind)
     await round_trip(site)
-    ending(future, None)
+    future.set_result(None)
     assert await digest(connection) == digest_of(b"one")
     connection.write(post(b"two")[len(behind) :])
     assert await digest(connection) == digest_of(b"two")
@@ -607,6 +615,41 @@ async def test_what_comes_to_nothing_is_asked_of_the_application_once(
     assert site.asked == ["GET /ping", "POST /send 3", "POST /send 3", "POST /send 5"]
     assert site.post.begun == [b"one"]
     assert {record.levelno for record in log.records} <= {logging.DEBUG, logging.INFO}
+
+
+@pytest.mark.parametrize("behind", [b"", post(b"two"), post(b"two")[:20]])
+async def test_what_fails_is_answered_as_if_a_handler_had_raised_it(
+    behind: bytes, site: Site, connection: Connection
+) -> None:
+    site.post.holds = True
+    connection.write(post(b"one"))
+    future = await site.post.next()
+    connection.write(behind)
+    await round_trip(site)
+    future.set_exception(StoreUnavailable("no room"))
+    status, headers, data = await connection.answer()
+    assert (status, headers["retry-after"], json.loads(data)["code"]) == (503, "5", "store_unavailable")
+    connection.write(post(b"two")[len(behind) :])
+    assert await digest(connection) == digest_of(b"two")
+    assert site.asked == ["GET /ping", "POST /send 3"]
+
+
+async def test_what_is_broken_off_is_answered_as_a_bug(site: Site, connection: Connection) -> None:
+    site.post.holds = True
+    connection.write(post(b"one"))
+    (await site.post.next()).cancel()
+    assert await connection.code(b"") == (500, "internal_error")
+    assert site.asked == []
+
+
+async def test_a_failure_is_forgotten_when_its_client_has_left(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_posts, "FORGOTTEN", 0.0)
+    failures: Failures = {}
+    posts = PlainPosts({}, web.Server(nothing), failures, idle=3600)
+    posts.failed(posts.server(), StoreUnavailable("no room"))
+    assert failures
+    await round_trip(site)
+    assert not failures
 
 
 @pytest.mark.parametrize("reason", ["refuses", "raises"])
@@ -623,13 +666,13 @@ async def test_what_is_not_begun_is_asked_of_the_application_once(
 # Clients that leave, and clients that do not read
 
 
+async def nothing(_request: web.BaseRequest) -> web.StreamResponse:
+    return web.Response(status=404)
+
+
 async def plain_server(post: Told, *, idle: float) -> tuple[asyncio.Server, PlainPosts]:
     """Without an application; whoever gets to it is answered 404."""
-
-    async def nothing(_request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(status=404)
-
-    posts = PlainPosts({"/send": post}, web.Server(nothing), idle=idle)
+    posts = PlainPosts({"/send": post}, web.Server(nothing), {}, idle=idle)
     return await asyncio.get_running_loop().create_server(posts, "127.0.0.1", 0), posts
 
 
@@ -646,7 +689,7 @@ async def plainly(post: Told, *, idle: float = 3600) -> AsyncIterator[tuple[Serv
 
 @pytest.mark.parametrize("ending", [_give, _fail, _cancel, _refuse])
 @pytest.mark.parametrize("reset", [False, True])
-async def test_a_client_that_leaves_before_its_answer_is_forgotten_in_silence(
+async def test_a_client_that_leaves_before_its_answer_is_forgotten_and_what_was_done_for_it_is_logged(
     ending: Ending, reset: bool, log: pytest.LogCaptureFixture
 ) -> None:
     told = Told()
@@ -660,7 +703,7 @@ async def test_a_client_that_leaves_before_its_answer_is_forgotten_in_silence(
             await posts.shutdown(3600)  # waits for all that it has not forgotten
         ending(future, said({}, b""))
         await asyncio.sleep(0)
-        assert log.records == []
+        assert [record.levelno for record in log.records] == ([logging.INFO] if ending is _give else [])
         del reader
 
 
@@ -699,6 +742,64 @@ async def test_a_client_that_does_not_read_its_answers_gets_no_more_of_them(site
         assert (await connection.answer())[1]["x-say"] == large["X-Say"]
     (await site.post.next()).set_result(said({}, b""))
     assert await digest(connection) == digest_of(b"")
+
+
+class Slow:
+    """An application whose answers wait."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.reading: list[bool] = []
+
+    @public
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        self.reading.append(request.transport.is_reading())
+        await self.gate.wait()
+        return web.Response()
+
+
+async def test_more_pipelined_than_aiohttps_server_queues_is_not_read() -> None:
+    """It pauses reading at 32 requests; the hand-over takes that back, and then it never pauses again."""
+    slow = Slow()
+    auth = Auth(AuthSettings(), Tokens(JwtSettings(), "x" * 32), KeyRing(Database(None)))
+    app = build_application(auth, [web.get("/slow", slow.get)])
+    server = await serve(app, Address("127.0.0.1", 0))
+    _, writer = await asyncio.open_connection("127.0.0.1", server.addresses[0][1])
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n" * 1000)
+    async with asyncio.timeout(60):
+        while not slow.reading:
+            await asyncio.sleep(0)
+    writer.transport.abort()
+    slow.gate.set()
+    await server.cleanup()
+    assert slow.reading[0] is False
+
+
+async def test_a_hand_over_while_the_client_does_not_read_is_no_error(
+    log: pytest.LogCaptureFixture, site: Site
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port, limit=64 << 20)
+    site.post.holds = True
+    writer.write(post())
+    future = await site.post.next()
+    writer.write(PING)
+    await round_trip(site)
+    future.set_result({"X-Say": "x" * (30 << 20)})
+    async with asyncio.timeout(60):
+        await reader.readuntil(b"pong")
+    writer.close()
+    assert {record.levelno for record in log.records} <= {logging.INFO}
+
+
+async def test_handed_over_it_gets_no_more_than_it_reads_either(site: Site, connection: Connection) -> None:
+    connection.write(PING + post(path="/large") * 2000)
+    before = -1
+    while len(site.asked) > before:
+        before = len(site.asked)
+        for _ in range(100):
+            await taken_in()
+    assert 2 <= len(site.asked) < 1000, "60 MB of answers are kept for nobody"
 
 
 async def test_a_client_that_goes_on_before_the_answer_is_read_no_further(site: Site) -> None:
@@ -827,7 +928,7 @@ async def test_at_the_end_what_never_gets_its_answer_is_broken_off(
             assert await connection.ended() == b""
         future.set_result(said({}, b"Hello"))
         await asyncio.sleep(0)
-        assert log.records == []
+        assert [record.levelno for record in log.records] == [logging.INFO]
 
 
 # The access log

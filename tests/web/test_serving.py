@@ -26,7 +26,7 @@ from vestnik.web.auth import Auth, AuthSettings, JwtSettings, Tokens, public
 from vestnik.web.body import read_body
 from vestnik.web.direct import direct
 from vestnik.web.no_content import NoContent
-from vestnik.web.plain_posts import Headers, PlainPost
+from vestnik.web.plain_heads import Headers, PlainPost
 from vestnik.web.serving import NO_POSTS, serve
 
 

@@ -30,7 +30,7 @@ from vestnik.errors import NotFound
 from vestnik.runtime.maintenance import MaintenanceFlag
 from vestnik.web.auth import Auth, public, role_required
 from vestnik.web.openapi import ROLE_ERRORS, ROLE_SECURITY, error
-from vestnik.web.plain_posts import PlainPost
+from vestnik.web.plain_heads import PlainPost
 
 _SENDER_SECURITY: list[dict[str, list[str]]] = [{}, {"apiKey": []}, {"token": []}]
 _SENDER_ERRORS = {

@@ -31,7 +31,7 @@ from vestnik.runtime.redaction import Redactor
 from vestnik.runtime.service import Loop
 from vestnik.storage.database import Database
 from vestnik.web.auth import Auth
-from vestnik.web.plain_posts import PlainPost
+from vestnik.web.plain_heads import PlainPost
 
 SWEEP = 1.0  # seconds between two looks for what has expired
 DEPTH = 2.0  # seconds between two readings of the counts for the metrics

@@ -19,6 +19,8 @@ _DIRECT = "__direct__"
 _RAISED = web.RequestKey("raised", Exception)
 F = TypeVar("F", bound=Callable[..., Any])
 RequestHandler = Callable[[Any], Awaitable[web.StreamResponse]]
+#: What the next request on a connection of aiohttp's is to be answered with.
+Failures = dict[web.RequestHandler, Exception]
 
 
 def direct(handler: F) -> F:
@@ -27,9 +29,14 @@ def direct(handler: F) -> F:
     return handler
 
 
-def serve_directly(server: web.Server, app: web.Application) -> None:
-    """Let the server of an application look for its marked handlers before anything else."""
-    server.request_handler = _directly(server.request_handler, _marked(app))
+def serve_directly(server: web.Server, app: web.Application) -> Failures:
+    """Let the server of an application look for its marked handlers before anything else.
+
+    What is put into the failures that it returns is answered as if the handler of the next request had raised it.
+    """
+    failures: Failures = {}
+    server.request_handler = _directly(server.request_handler, _marked(app), failures)
+    return failures
 
 
 def _marked(app: web.Application) -> dict[tuple[str, str], Handler]:
@@ -41,8 +48,11 @@ def _marked(app: web.Application) -> dict[tuple[str, str], Handler]:
     }
 
 
-def _directly(chain: RequestHandler, handlers: dict[tuple[str, str], Handler]) -> RequestHandler:
+def _directly(chain: RequestHandler, handlers: dict[tuple[str, str], Handler], failures: Failures) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
+        if failures and (failure := failures.pop(request.protocol, None)):
+            request[_RAISED] = failure
+            return await chain(request)
         handler = handlers.get((request.method, request.raw_path))
         if handler is None or "Expect" in request.headers or "Content-Encoding" in request.headers:
             return await chain(request)

@@ -29,6 +29,8 @@ class NoContent(web.StreamResponse):
             return await super().prepare(request)
         self._written = True
         transport.write(no_content(self.fields))
+        if request.protocol.writing_paused:  # the client does not read: no more for it until it does
+            await request.writer.drain()
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:

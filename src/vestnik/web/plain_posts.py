@@ -9,44 +9,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, cast
 
-from aiohttp import HttpVersion11, hdrs, web
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import HttpRequestParser
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 
 from vestnik.runtime.deadlines import Deadlines
 from vestnik.web import access_log
+from vestnik.web.direct import Failures
 from vestnik.web.no_content import no_content
+from vestnik.web.plain_heads import Heads, PlainPost
 
-LARGEST = 16 << 10  # bytes of a request, head and body, as they come at once
-MOST_HEADS = 512  # remembered: 8 MB at the very most
+FORGOTTEN = 60.0  # seconds; by then a request that was handed over has been looked at
 _END_OF_HEAD = b"\r\n\r\n"
-
-Headers = Mapping[str, str]
-
-
-class PlainPost(Protocol):
-    """What is behind one path."""
-
-    def begin(self, headers: Headers, body: bytes) -> asyncio.Future[Any] | None:
-        """Begin what is asked for. None, with nothing done, when aiohttp's server is to answer.
-
-        When the future fails nothing was done either, and the request is made once more, of that server.
-        """
-
-    def fields(self, done: Any) -> Mapping[str, str] | None:
-        """The header fields of the 204, from what the future came to; None as above."""
 
 
 class PlainPosts:
     """Makes a listening socket's connections, and keeps those that aiohttp's server has not got."""
 
-    def __init__(self, posts: Mapping[str, PlainPost], server: web.Server, *, idle: float) -> None:
+    def __init__(self, posts: Mapping[str, PlainPost], server: web.Server, failures: Failures, *, idle: float) -> None:
         """`posts` by path. A connection that brings nothing for `idle` seconds ends."""
         self.heads = Heads(posts)
         self.server = server
+        self._failures = failures
         self.closing = False
         self._idle = idle
         self._loop = asyncio.get_running_loop()
@@ -70,6 +54,11 @@ class PlainPosts:
         self._connections.discard(connection)
         self._changed.set()
 
+    def failed(self, handler: web.RequestHandler, error: Exception) -> None:
+        """Have the first request that it gets answered with an error."""
+        self._failures[handler] = error
+        self._loop.call_later(FORGOTTEN, self._failures.pop, handler, None)  # the client may leave before
+
     async def shutdown(self, longest: float) -> None:
         """Close what rests, and the others once they have been answered; after `longest` seconds without that."""
         self.closing = True
@@ -89,7 +78,7 @@ class PlainPosts:
 class PlainConnection(asyncio.Protocol):
     """One request after another. Who sends the next one before the answer has come is handed over after it."""
 
-    __slots__ = ("_asked", "_behind", "_logged", "_loop", "_server", "_transport")
+    __slots__ = ("_asked", "_behind", "_logged", "_loop", "_server", "_transport", "_unread")
 
     def __init__(self, server: PlainPosts, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
@@ -97,6 +86,7 @@ class PlainConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._asked: _Asked | None = None  # what is being answered
         self._behind = b""  # what came meanwhile
+        self._unread = False  # the client does not read its answers
         self._logged = access_log.enabled()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -119,16 +109,20 @@ class PlainConnection(asyncio.Protocol):
             asked.future.add_done_callback(self._answer)
 
     def pause_writing(self) -> None:
-        """The client does not read its answers: it gets no more until it does."""
+        """What it asks next is looked at when it has read the answers that there are."""
+        self._unread = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
+        self._unread = False
         self._transport.resume_reading()
 
     def expire(self) -> None:
         """Nothing came for too long. What is being answered takes its time."""
         if self._asked:
             self._server.rests(self)
+        elif self._unread:
+            self.abort()
         else:
             self.end()
 
@@ -156,16 +150,19 @@ class PlainConnection(asyncio.Protocol):
         asked = self._asked
         assert asked is not None  # noqa: S101 - this is its callback
         self._asked = None
-        failed = future.cancelled() or future.exception() is not None
-        fields = None if failed else asked.post.fields(future.result())
-        if self._transport.is_closing():
-            return
-        if fields is None:
-            self._hand_over(asked.data + self._behind)
-            return
-        self._transport.write(no_content(fields))
+        error = _failure(future)
+        fields = None if error else asked.post.fields(future.result())  # asked for also when the client has left
+        if fields is not None:
+            self._accept(asked, fields)
+        elif not self._transport.is_closing():
+            self._hand_over(asked.data + self._behind, error)
+
+    def _accept(self, asked: _Asked, fields: Mapping[str, str]) -> None:
         if self._logged:
             self._log(asked, fields)
+        if self._transport.is_closing():
+            return
+        self._transport.write(no_content(fields))
         if self._behind:
             self._hand_over(self._behind)
         elif self._server.closing:
@@ -173,14 +170,18 @@ class PlainConnection(asyncio.Protocol):
         else:
             self._server.rests(self)
 
-    def _hand_over(self, data: bytes) -> None:
+    def _hand_over(self, data: bytes, error: Exception | None = None) -> None:
         """For good: who has asked for something else once may do so again."""
         self._server.left(self)
         handler = self._server.server()
+        if error is not None:
+            self._server.failed(handler, error)
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
+        if self._unread:
+            handler.pause_writing()
+        self._transport.resume_reading()  # before it gets the data, which may be too much for it
         handler.data_received(data)
-        self._transport.resume_reading()
 
     def _log(self, asked: _Asked, fields: Mapping[str, str]) -> None:
         path = asked.data.split(b" ", 2)[1].decode("ascii")
@@ -196,57 +197,7 @@ class _Asked(NamedTuple):
     at: float  # by the event loop's clock
 
 
-class Head(NamedTuple):
-    """What comes before a body of `length` bytes."""
-
-    post: PlainPost
-    headers: Headers
-    length: int
-
-
-class Heads:
-    """Reads requests up to their body. A client sends the same head again and again, so what it says is remembered."""
-
-    def __init__(self, posts: Mapping[str, PlainPost]) -> None:
-        self._posts = posts
-        self._known: dict[bytes, Head] = {}
-        self._loop = asyncio.get_running_loop()
-        # The parser asks it to stop reading when a body is large; none here is.
-        self._flow = BaseProtocol(self._loop)
-
-    def read(self, data: bytes, end: int) -> Head | None:
-        """The head that ends before `end`, when with its body it is all of the data, and plain."""
-        head = data[:end]
-        known = self._known.get(head)
-        if known is None and (known := self._parsed(data, end)):
-            if len(self._known) >= MOST_HEADS:
-                self._known.clear()
-            self._known[head] = known
-        return known
-
-    def _parsed(self, data: bytes, end: int) -> Head | None:
-        if len(data) > LARGEST or not data.startswith(b"POST /"):
-            return None
-        parser = HttpRequestParser(self._flow, self._loop, LARGEST, auto_decompress=False)
-        try:
-            messages, _, _ = parser.feed_data(data)
-        except HttpProcessingError:
-            return None
-        if len(messages) != 1:
-            return None
-        message, payload = messages[0]
-        post = self._posts.get(message.path)
-        if post is None or not payload.is_eof() or not _is_plain(message):
-            return None
-        length = len(payload.read_nowait())
-        # With less than all of the data, the beginning of a next request would be in this parser, and lost with it.
-        return Head(post, message.headers, length) if end + length == len(data) else None
-
-
-def _is_plain(message: Any) -> bool:
-    return bool(
-        message.version == HttpVersion11
-        and not (message.should_close or message.upgrade or message.chunked)
-        and hdrs.EXPECT not in message.headers
-        and hdrs.CONTENT_ENCODING not in message.headers
-    )
+def _failure(future: asyncio.Future[Any]) -> Exception | None:
+    """What it failed with, if it is anything that can be answered; a cancelled one has failed, too."""
+    error = asyncio.CancelledError() if future.cancelled() else future.exception()
+    return error if error is None or isinstance(error, Exception) else RuntimeError(f"broken off: {error!r}")

@@ -14,7 +14,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from vestnik.settings.values import Address
 from vestnik.web.access_log import AccessLogger
 from vestnik.web.direct import serve_directly
-from vestnik.web.plain_posts import PlainPost, PlainPosts
+from vestnik.web.plain_heads import PlainPost
+from vestnik.web.plain_posts import PlainPosts
 
 #: Seconds until a connection ends that brings no request: a new one, an idle one, one that dribbles a head. Longer than
 #: reverse proxies keep theirs (nginx 60): of two ends that close at the same moment, one has sent a request into it.
@@ -62,8 +63,8 @@ async def serve(app: web.Application, listen: Address, plain: Mapping[str, Plain
     )
     await runner.setup()
     assert runner.server is not None  # noqa: S101 - made by setup
-    serve_directly(runner.server, app)
-    posts = PlainPosts(plain, runner.server, idle=IDLE)
+    failures = serve_directly(runner.server, app)
+    posts = PlainPosts(plain, runner.server, failures, idle=IDLE)
     try:
         listening = await asyncio.get_running_loop().create_server(posts, listen.host, listen.port, backlog=BACKLOG)
     except BaseException:
