@@ -702,7 +702,7 @@ async def test_a_client_that_leaves_before_its_answer_is_forgotten_and_what_was_
         async with asyncio.timeout(60):
             await posts.shutdown(3600)  # waits for all that it has not forgotten
         ending(future, said({}, b""))
-        await asyncio.sleep(0)
+        await taken_in()
         assert [record.levelno for record in log.records] == ([logging.INFO] if ending is _give else [])
         del reader
 
@@ -927,7 +927,7 @@ async def test_at_the_end_what_never_gets_its_answer_is_broken_off(
         with contextlib.suppress(ConnectionResetError):
             assert await connection.ended() == b""
         future.set_result(said({}, b"Hello"))
-        await asyncio.sleep(0)
+        await taken_in()
         assert [record.levelno for record in log.records] == [logging.INFO]
 
 

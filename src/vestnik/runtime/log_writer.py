@@ -60,7 +60,8 @@ class LineWriter(logging.Handler):
             event = record.msg if isinstance(record.msg, dict) else self._foreign(record)
             self._append(self._line(event))
             if record.levelno < logging.WARNING:
-                self._wake.set()
+                if not self._wake.is_set():  # a look costs a tenth of setting it
+                    self._wake.set()
             elif not self._write_now():
                 self._hand_over()
         except Exception:  # as every handler: what cannot be logged must not stop what it is about
