@@ -56,7 +56,7 @@ class InstanceLock:
             return False
 
 
-def _locked(file: IO[str], kind: int, tries: int = 5) -> bool:
+def _locked(file: IO[str], kind: int, tries: int = 10) -> bool:
     """Whether the lock was got; tried for a moment, as a command that only looks holds it for microseconds."""
     for left in reversed(range(tries)):
         try:
