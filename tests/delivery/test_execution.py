@@ -14,7 +14,7 @@ from vestnik.delivery.execution import LONGEST_TEXT, Executor
 from vestnik.delivery.model import MessageId, RetryPolicy, Settlement, TaskId, TaskState
 from vestnik.delivery.queues.durable import DurableQueue
 from vestnik.delivery.rates import Limiter
-from vestnik.delivery.store import claims, counts
+from vestnik.delivery.store import cancellation, claims, counts
 from vestnik.delivery.workers.worker import Refused, Unavailable
 from vestnik.errors import StoreUnavailable
 from vestnik.runtime import retry_after
@@ -392,7 +392,7 @@ async def test_a_cancel_during_a_delivery_prevents_another_try(bench: Bench) -> 
         task_id = await bench.send()
         await bench.worker.called.wait()
         message_id = bench.worker.tasks[0].message_id
-        await bench.database.write(lambda c: claims.cancel(c, message_id, NOW))
+        await bench.database.write(lambda c: cancellation.cancel(c, message_id, NOW))
         bench.worker.gate.set()
         await bench.watching.end()
         assert (await bench.kept(task_id))["state"] == "canceled"
@@ -421,7 +421,7 @@ async def test_a_try_that_failed_after_its_cancel_is_told_as_canceled(
         task_id = await bench.send()
         await bench.worker.called.wait()
         message_id = MessageId(bench.worker.tasks[0].message_id)
-        await bench.database.write(lambda c: claims.cancel(c, message_id, NOW))
+        await bench.database.write(lambda c: cancellation.cancel(c, message_id, NOW))
         bench.worker.gate.set()
         settlement = await bench.watching.end()
         assert (await bench.kept(task_id))["state"] == "canceled"

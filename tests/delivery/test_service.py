@@ -15,8 +15,8 @@ from vestnik.delivery.model import Deferred, Outcome, RefusedForGood, TaskState
 from vestnik.delivery.queues.durable import DurableQueue
 from vestnik.delivery.service import EXPIRE_BATCH, EXPIRED_NAMED, Delivery, Send
 from vestnik.delivery.settings import ChannelSettings
-from vestnik.delivery.store import claims, counts, intake, lookup, pauses, resends, settlements
-from vestnik.delivery.store.claims import Cancellation
+from vestnik.delivery.store import cancellation, claims, counts, intake, lookup, pauses, resends, settlements
+from vestnik.delivery.store.cancellation import Cancellation
 from vestnik.delivery.store.intake import IDEMPOTENCY_KEPT
 from vestnik.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from vestnik.runtime.redaction import Redactor
@@ -302,7 +302,7 @@ async def test_what_is_still_on_its_way_is_not_sent_again(bench: Bench) -> None:
 async def test_what_belongs_to_a_channel_that_is_gone_is_not_sent_again(bench: Bench) -> None:
     gone = new_message("gone")
     await bench.durable.write(lambda c: intake.register(c, gone))
-    await bench.durable.write(lambda c: claims.cancel(c, gone.id, NOW))
+    await bench.durable.write(lambda c: cancellation.cancel(c, gone.id, NOW))
     with pytest.raises(Conflict, match="not configured any more"):
         await bench.delivery.resend(gone.id)
 

@@ -9,7 +9,7 @@ from administering import Administered
 from deliveries import ended
 
 from vestnik.delivery.model import Outcome, Task
-from vestnik.delivery.store import claims, counts
+from vestnik.delivery.store import claims, counts, expiry
 from vestnik.delivery.store.settlements import settle_all
 
 ZONE = "Europe/Moscow"  # three hours ahead of UTC, all year
@@ -52,4 +52,4 @@ async def end(admin: Administered, task: Task, outcome: Outcome | None = None) -
 
 async def sweep(admin: Administered) -> None:
     now = admin.clock.now
-    await admin.database.write(lambda c: claims.expire(c, now, 1000))
+    await admin.database.write(lambda c: expiry.expire(c, now, 1000))

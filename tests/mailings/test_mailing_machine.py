@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 )
 
 from vestnik.delivery.model import Deferred, Delivered, Outcome, RefusedForGood, Task, settle
-from vestnik.delivery.store import claims
+from vestnik.delivery.store import claims, expiry
 from vestnik.delivery.store.settlements import settle_all
 from vestnik.mailings import running
 from vestnik.mailings.model import Audience, Mailing
@@ -178,7 +178,7 @@ class MailingMachine(RuleBasedStateMachine):
     @rule()
     def the_sweeper_comes(self) -> None:
         held = self.held()
-        claims.expire(self.connection, self.now, 2)
+        expiry.expire(self.connection, self.now, 2)
         assert self.held() == held, "the change comes first"
 
     def held(self) -> list[int]:
@@ -243,7 +243,7 @@ class MailingMachine(RuleBasedStateMachine):
         while unfinished := expansion.unfinished(self.connection, self.now, AHEAD):
             ids = [next(self.ids) for _ in range(expansion.IDS)]
             expansion.expand(self.connection, unfinished[0][0], ids, self.now)
-        while claims.expire(self.connection, self.now, 500):
+        while expiry.expire(self.connection, self.now, 500):
             pass
         assert counts_agree(self.connection)
         assert self.connection.execute("SELECT count(*) FROM task WHERE finished_at IS NULL").fetchone()[0] == 0

@@ -11,7 +11,7 @@ from deliveries import NOW, message
 from mailing_steps import claim, clients, end, rows, settled, states, sweep
 
 from vestnik.delivery.model import Deferred, Delivered
-from vestnik.delivery.store import claims, intake
+from vestnik.delivery.store import cancellation, claims, intake
 from vestnik.delivery.store.retention import Forgotten, forget_ended
 from vestnik.mailings.sending import Sending
 from vestnik.mailings.store import closing, expansion, figures, following, mailings, waiting
@@ -627,11 +627,11 @@ async def test_a_message_that_somebody_canceled_is_not_tried_again_when_its_mail
     await settled(admin)
     [task] = await claim(admin)
     if when == "before":
-        await admin.database.write(lambda c: claims.cancel(c, task.message_id, admin.clock.now))
+        await admin.database.write(lambda c: cancellation.cancel(c, task.message_id, admin.clock.now))
     await admin.done("PATCH", f"/mailings/{mailing['id']}", {"filter": {"tags": ["b"]}})
     await settled(admin)
     if when == "between":
-        await admin.database.write(lambda c: claims.cancel(c, task.message_id, admin.clock.now))
+        await admin.database.write(lambda c: cancellation.cancel(c, task.message_id, admin.clock.now))
     await admin.done("PATCH", f"/mailings/{mailing['id']}", {"filter": {"tags": ["a"]}})
     await settled(admin)
     await end(admin, task, Deferred("down"))
@@ -688,7 +688,7 @@ async def test_what_somebody_canceled_or_sent_again_is_not_taken_back(admin: Adm
     mailing = await admin.mailing(**admin.an_hour(begins_in=500))
     await settled(admin)
     canceled, resent = await rows(admin, mailing)
-    await admin.database.write(lambda c: claims.cancel(c, canceled["message_id"], admin.clock.now))
+    await admin.database.write(lambda c: cancellation.cancel(c, canceled["message_id"], admin.clock.now))
     await admin.done("PATCH", f"/mailings/{mailing['id']}", {"filter": {"tags": ["b"]}})
     await settled(admin)
     again = message("sms", recipients=[resent["recipient"]], parent_id=resent["message_id"])

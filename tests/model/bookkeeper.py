@@ -14,7 +14,7 @@ from under_test import Answer, UnderTest
 
 from vestnik.delivery.model import WAITING, Outcome, Priority, Task, TaskState
 from vestnik.delivery.service import Send
-from vestnik.delivery.store.claims import Cancellation
+from vestnik.delivery.store.cancellation import Cancellation
 from vestnik.delivery.store.intake import OtherContent, Registered
 
 DAY = 86_400.0

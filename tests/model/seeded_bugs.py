@@ -16,7 +16,7 @@ from vestnik.delivery.channel import PAUSED
 from vestnik.delivery.model import ENDED, Deferred, MessageId, Outcome, Settlement, Task, TaskState
 from vestnik.delivery.queues.durable import DurableQueue
 from vestnik.delivery.service import Delivery
-from vestnik.delivery.store.claims import Cancellation
+from vestnik.delivery.store.cancellation import Cancellation
 from vestnik.delivery.store.intake import NewMessage
 from vestnik.storage.database import Connection
 

@@ -27,7 +27,7 @@ from vestnik.delivery.queues.durable import DurableQueue
 from vestnik.delivery.retention import Retention
 from vestnik.delivery.service import Delivery, Send
 from vestnik.delivery.store import intake
-from vestnik.delivery.store.claims import Cancellation
+from vestnik.delivery.store.cancellation import Cancellation
 from vestnik.delivery.store.intake import OtherContent
 from vestnik.errors import Conflict, InvalidInput
 from vestnik.runtime.redaction import Redactor

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from vestnik.delivery.model import ENDED, WAITING, Deferred, Delivered, Outcome, Priority, RefusedForGood, TaskState
 from vestnik.delivery.service import Send
 from vestnik.delivery.settings import ChannelSettings
-from vestnik.delivery.store.claims import Cancellation
+from vestnik.delivery.store.cancellation import Cancellation
 from vestnik.delivery.store.intake import IDEMPOTENCY_KEPT
 
 _RETRY = {"delay": "30s", "factor": "2", "max_delay": "100s"}

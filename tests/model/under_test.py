@@ -20,8 +20,8 @@ from truth import CHANNELS, MAILING_IN_MEMORY, MAILING_ON_DISK, kept_in_memory
 from vestnik.delivery.ids import IdFactory
 from vestnik.delivery.model import MessageId, Outcome, Priority, Settlement, Task, TaskId, settle, settle_crashed
 from vestnik.delivery.service import Send
-from vestnik.delivery.store import claims, intake, pauses, set_back
-from vestnik.delivery.store.claims import Cancellation
+from vestnik.delivery.store import cancellation, claims, expiry, intake, pauses, recovery, set_back
+from vestnik.delivery.store.cancellation import Cancellation
 from vestnik.delivery.store.intake import NewMessage, OtherContent, Registered
 from vestnik.delivery.store.retention import forget_ended
 from vestnik.delivery.store.settlements import settle_all
@@ -130,7 +130,7 @@ class StoreUnderTest:
 
     def recover_on(self, connection: Connection) -> None:
         now = self.clock.now
-        claims.recover(connection, now, lambda task: settle_crashed(task, CHANNELS[task.channel].policy(), now))
+        recovery.recover(connection, now, lambda task: settle_crashed(task, CHANNELS[task.channel].policy(), now))
 
     def pauses_on(self, connection: Connection) -> set[str]:
         return set(pauses.all_pauses(connection))
@@ -219,7 +219,7 @@ class StoreUnderTest:
         return self.write(self._with(message_id), lambda c: self.cancel_on(c, MessageId(message_id)))
 
     def cancel_on(self, connection: Connection, message_id: MessageId) -> Cancellation:
-        return claims.cancel(connection, message_id, self.clock.now)
+        return cancellation.cancel(connection, message_id, self.clock.now)
 
     def resend(self, message_id: int, recipients: Sequence[str]) -> int:
         row = self._with(message_id).execute("SELECT * FROM message WHERE id = ?", (message_id,)).fetchone()
@@ -235,7 +235,7 @@ class StoreUnderTest:
             self.write(connection, lambda c: intake.forget_keys(c, now, 1_000))
 
     def expire_on(self, connection: Connection) -> None:
-        claims.expire(connection, self.clock.now, 500)
+        expiry.expire(connection, self.clock.now, 500)
 
     def forget(self, keep: float) -> None:
         before = self.clock.now - keep

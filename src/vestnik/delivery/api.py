@@ -23,7 +23,7 @@ from vestnik.delivery.schemas import (
 from vestnik.delivery.send_form import FORM, LONGEST_DELAY, LONGEST_EXPIRE, LONGEST_KEY, LONGEST_SUBJECT
 from vestnik.delivery.send_route import SendRoute, location
 from vestnik.delivery.service import Delivery
-from vestnik.delivery.store.claims import Cancellation
+from vestnik.delivery.store.cancellation import Cancellation
 from vestnik.delivery.store.intake import IDEMPOTENCY_KEPT
 from vestnik.delivery.store.lookup import MessageView
 from vestnik.errors import NotFound

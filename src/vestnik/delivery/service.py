@@ -13,8 +13,18 @@ from vestnik.delivery.channel import PAUSED, Channel, ChannelRegistry
 from vestnik.delivery.ids import IdFactory
 from vestnik.delivery.model import ENDED, MessageId, Priority, Settlement, TaskId, TaskState, settle_crashed
 from vestnik.delivery.settings import ChannelSettings
-from vestnik.delivery.store import claims, counts, intake, lookup, pauses, resends, set_back
-from vestnik.delivery.store.claims import Cancellation
+from vestnik.delivery.store import (
+    cancellation,
+    counts,
+    expiry,
+    intake,
+    lookup,
+    pauses,
+    recovery,
+    resends,
+    set_back,
+)
+from vestnik.delivery.store.cancellation import Cancellation
 from vestnik.delivery.store.intake import NewMessage, OtherContent, Registered
 from vestnik.delivery.store.lookup import MessageView, Page
 from vestnik.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
@@ -168,7 +178,7 @@ class Delivery:
         """Raises NotFound; Conflict when nothing of it is open any more."""
         database, view = await self._located(message_id)
         now = self._clock()
-        result = await database.write(lambda c: claims.cancel(c, view.id, now))
+        result = await database.write(lambda c: cancellation.cancel(c, view.id, now))
         if result is Cancellation.ENDED:
             raise Conflict(f"the message ended already: {view.state}")
         log.info("canceled", channel=view.channel, message=view.id, result=result.name.lower())
@@ -299,7 +309,7 @@ class Delivery:
         policies = {channel.name: channel.settings.policy() for channel in self.registry}
 
         def recover(connection: Connection) -> list[Settlement]:
-            return claims.recover(
+            return recovery.recover(
                 connection, now, lambda task: settle_crashed(task, policies.get(task.channel, default), now)
             )
 
@@ -322,7 +332,7 @@ class Delivery:
         """End what is past its time and not held, and drop idempotency keys that are past theirs."""
         now = self._clock()
         for database in self._databases:
-            while expired := await database.write(lambda c: claims.expire(c, now, EXPIRE_BATCH)):
+            while expired := await database.write(lambda c: expiry.expire(c, now, EXPIRE_BATCH)):
                 _log_expired(expired)
                 if len(expired) < EXPIRE_BATCH:
                     break
@@ -357,7 +367,7 @@ class Delivery:
         return found
 
 
-def _log_expired(tasks: Sequence[claims.Expired]) -> None:
+def _log_expired(tasks: Sequence[expiry.Expired]) -> None:
     for task in tasks[:EXPIRED_NAMED]:
         log.warning("expired", channel=task.channel, message=task.message_id, task=task.task_id)
     if len(tasks) > EXPIRED_NAMED:

@@ -6,7 +6,7 @@ import pytest
 from deliveries import NOW, claimed, counts_agree, ended, message, stored
 
 from vestnik.delivery.model import Deferred, RefusedForGood
-from vestnik.delivery.store import claims, intake, settlements
+from vestnik.delivery.store import cancellation, expiry, intake, settlements
 from vestnik.delivery.store.retention import Forgotten, forget_ended
 from vestnik.storage.database import Connection
 
@@ -58,9 +58,9 @@ def test_what_is_open_stays_however_old(state: str, connection: Connection) -> N
 
 def test_what_was_canceled_or_expired_goes_too(connection: Connection) -> None:
     canceled = stored(connection)
-    claims.cancel(connection, canceled.id, NOW)
+    cancellation.cancel(connection, canceled.id, NOW)
     stored(connection, expires_at=NOW + 1)
-    claims.expire(connection, NOW + 2, 10)
+    expiry.expire(connection, NOW + 2, 10)
     assert forget_ended(connection, LATER, 0, 100).messages == 2
     assert rows(connection) == (0, 0, 0)
     assert counts_agree(connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deliveries import NOW, claimed, ended, stored
 
 from vestnik.delivery.model import Deferred, Delivered, MessageId, RefusedForGood
-from vestnik.delivery.store import claims, settlements, trace
+from vestnik.delivery.store import cancellation, claims, settlements, trace
 from vestnik.delivery.store.trace import Event, Kind, Subject
 from vestnik.storage.database import Connection
 
@@ -48,7 +48,7 @@ def test_events_of_one_moment_stand_in_the_order_in_which_they_happened(connecti
 def test_what_is_under_way_shows_its_claim_and_a_cancellation_that_was_asked_for(connection: Connection) -> None:
     new = stored(connection)
     claimed(connection, now=NOW + 1)
-    claims.cancel(connection, new.id, NOW + 2)
+    cancellation.cancel(connection, new.id, NOW + 2)
     last = events(connection, Kind.MESSAGE, new.id)[-1]
     assert (last.at - NOW, last.name) == (1, "claimed")
     assert (last.fields["state"], last.fields["cancel_requested"]) == ("running", 1)

@@ -1,5 +1,4 @@
-"""Moving tasks on: claim, give back, expire, cancel, recover; `settlements` has how they end. Each is a guarded UPDATE:
-whoever lost the race changes no row.
+"""Claiming tasks, and giving back what was not begun. Each is a guarded UPDATE: whoever lost the race changes no row.
 
 A task has an owner exactly while it is running, and a `finished_at` exactly when it has ended; so it waits while it has
 neither. The statements ask for these columns and not for states, as the indexes do.
@@ -8,26 +7,15 @@ neither. The statements ask for these columns and not for states, as the indexes
 from __future__ import annotations
 
 import math
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from enum import Enum, auto
 from types import MappingProxyType
 from typing import NamedTuple
 
-from vestnik.delivery.model import (
-    MAILING_ENDED,
-    MessageId,
-    Priority,
-    Settlement,
-    Task,
-    TaskId,
-    TaskState,
-    Timestamp,
-)
+from vestnik.delivery.model import Priority, Task, TaskState, Timestamp
 from vestnik.delivery.store import counts
-from vestnik.delivery.store.settlements import settle, waiting_state
+from vestnik.delivery.store.settlements import waiting_state
 from vestnik.storage.database import Connection
 
 _CLAIM = """
@@ -61,26 +49,8 @@ UPDATE task SET state = :state, owner = NULL, due_at = max(due_at, :due_at), att
   finished_at = :finished_at
 WHERE id = :id AND state = 'running' AND epoch = :epoch
 """
-# What is held follows a change of its mailing first, which may put its end off or cancel it.
-_EXPIRED = """
-SELECT id, message_id, channel, state, mailing_id
-FROM (
-  SELECT id, message_id, channel, state, mailing_id FROM task
-  WHERE finished_at IS NULL AND owner IS NULL AND expires_at IS NOT NULL AND expires_at <= :now
-  ORDER BY expires_at LIMIT :looked_at
-) AS over
-WHERE NOT EXISTS (SELECT 1 FROM mailing_now WHERE mailing_now.mailing_id = over.mailing_id AND held)
-LIMIT :limit
-"""
-# What a try said tells more.
-_EXPIRE = """
-UPDATE task SET state = 'expired', finished_at = :now,
-  error = CASE WHEN mailing_id IS NULL THEN error ELSE coalesce(error, :mailing_ended) END
-WHERE id = :id
-"""
 
 EXAMINED = 200  # due tasks that a claim looks at beyond those it takes: thousands may have expired a moment ago
-PASSED_BY = 1_500  # held tasks that one look for expired ones gets past; who is behind more of them expires after these
 LATEST = 1.0  # seconds before now; what was due then is committed, so nothing comes in before it any more
 LOOK_AGAIN = 0.05  # seconds; where thousands that may not go became due within the last second
 #: A due time, and the id of a task with it.
@@ -201,96 +171,3 @@ def give_back(connection: Connection, task: Task, due_at: Timestamp, now: Timest
         tally.moved(task.channel, TaskState.RUNNING.value, state.value, mailing_id=task.mailing_id, at=now)
         tally.write(connection)
     return bool(written)
-
-
-class Expired(NamedTuple):
-    """A task that was ended unsent."""
-
-    channel: str
-    message_id: MessageId
-    task_id: TaskId
-
-
-def expire(connection: Connection, now: Timestamp, limit: int) -> list[Expired]:
-    """End waiting tasks whose time is over; returns them, at most `limit`. None also where all that it saw are held."""
-    values = {"now": now, "looked_at": limit + PASSED_BY, "limit": limit}
-    rows = connection.execute(_EXPIRED, values).fetchall()
-    connection.executemany(_EXPIRE, [{"now": now, "id": row["id"], "mailing_ended": MAILING_ENDED} for row in rows])
-    tally = counts.Tally()
-    for row in rows:
-        tally.moved(row["channel"], row["state"], TaskState.EXPIRED.value, mailing_id=row["mailing_id"], at=now)
-    tally.write(connection)
-    return [Expired(row["channel"], MessageId(row["message_id"]), TaskId(row["id"])) for row in rows]
-
-
-class Cancellation(Enum):
-    CANCELED = auto()  # everything that was still open
-    TOO_LATE_TO_PROMISE = auto()  # some delivery was running; what can be stopped, is
-    ENDED = auto()  # nothing was open any more
-
-
-_OPEN = """
-SELECT id, channel, state, mailing_id FROM task
-WHERE message_id = :id AND finished_at IS NULL
-"""
-_CANCEL = "UPDATE task SET state = 'canceled', finished_at = :now WHERE id = :id"
-# Without an `error` it is somebody's word, which no change of a mailing takes back.
-_REQUEST_CANCEL = "UPDATE task SET cancel_requested = 1, error = NULL WHERE id = :id"
-
-
-def cancel(connection: Connection, message_id: MessageId, now: Timestamp) -> Cancellation:
-    rows = connection.execute(_OPEN, {"id": message_id}).fetchall()
-    tally = counts.Tally()
-    for row in rows:
-        if row["state"] == TaskState.RUNNING:
-            connection.execute(_REQUEST_CANCEL, {"id": row["id"]})
-        else:
-            connection.execute(_CANCEL, {"now": now, "id": row["id"]})
-            mailing_id = row["mailing_id"]
-            tally.moved(row["channel"], row["state"], TaskState.CANCELED.value, mailing_id=mailing_id, at=now)
-    tally.write(connection)
-    if any(row["state"] == TaskState.RUNNING for row in rows):
-        return Cancellation.TOO_LATE_TO_PROMISE
-    return Cancellation.CANCELED if rows else Cancellation.ENDED
-
-
-_RUNNING = """
-SELECT task.*, coalesce(min(task.expires_at, closes_at), task.expires_at, closes_at) AS last_moment,
-  message.text, message.subject, message.html, message.created_at
-FROM task JOIN message ON message.id = task.message_id WHERE task.owner IS NOT NULL
-"""
-_COUNT_CRASH = "UPDATE task SET crashes = crashes + 1 WHERE id = :id"
-
-
-def recover(connection: Connection, now: Timestamp, settle_crashed: Callable[[Task], Settlement]) -> list[Settlement]:
-    """Take up what was `running` when the last daemon died. Only for whoever holds the database alone."""
-    settlements = []
-    for row in connection.execute(_RUNNING).fetchall():
-        task = _running(row)
-        connection.execute(_COUNT_CRASH, {"id": task.id})
-        settlement = settle_crashed(task)
-        settle(connection, settlement, now)
-        settlements.append(settlement)
-    return settlements
-
-
-def _running(row: sqlite3.Row) -> Task:
-    return Task(
-        id=TaskId(row["id"]),
-        message_id=MessageId(row["message_id"]),
-        channel=row["channel"],
-        recipient=row["recipient"],
-        text=row["text"],
-        subject=row["subject"],
-        created_at=row["created_at"],
-        expires_at=row["last_moment"],
-        attempts=row["attempts"],
-        ambiguous=row["ambiguous"],
-        crashes=row["crashes"],
-        epoch=row["epoch"],
-        started_at=row["started_at"],
-        html=row["html"],
-        mailing_id=row["mailing_id"],
-        client_id=row["client_id"],
-        cancel_requested=bool(row["cancel_requested"]),
-    )

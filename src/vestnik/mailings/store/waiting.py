@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from vestnik.delivery.store import claims
+from vestnik.delivery.store import cancellation
 from vestnik.mailings.model import Timestamp
 from vestnik.mailings.store import following, mailings
 from vestnik.storage.database import Connection
@@ -34,7 +34,7 @@ def cancel(connection: Connection, client_id: int, now: Timestamp) -> int:
     """Returns how many messages are not delivered any more, or not tried again."""
     messages = [row["message_id"] for row in connection.execute(_OPEN, (client_id,))]
     for message_id in messages:
-        claims.cancel(connection, message_id, now)
+        cancellation.cancel(connection, message_id, now)
     return len(messages)
 
 
