@@ -38,8 +38,8 @@ class Counted:
     def begin(self, headers: Headers, body: bytes) -> asyncio.Future[Any] | None:
         return self._route.begin(headers, body)
 
-    def fields(self, done: Any) -> Mapping[str, str] | None:
-        fields = self._route.fields(done)
+    def accepted(self, done: Any) -> Mapping[str, str] | None:
+        fields = self._route.accepted(done)
         self.answered += fields is not None
         return fields
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from vestnik.errors import StoreUnavailable
 from vestnik.storage.database import Batch, Connection, Database
+from vestnik.storage.group_commit import MAX_QUICK
 from vestnik.storage.multi_row import MultiRowInsert
 
 NUMBERS = MultiRowInsert("t", ("n",))
@@ -25,6 +27,10 @@ def insert_all(connection: Connection, items: Sequence[int]) -> list[int]:
         raise ValueError("not that one")
     NUMBERS.run(connection, [(n,) for n in items])
     return [n * 10 for n in items]
+
+
+def one(_item: int) -> int:
+    return 1
 
 
 @pytest.fixture(params=[False, True], ids=["in the thread", "in the event loop"])
@@ -55,14 +61,14 @@ async def stored(database: Database) -> list[int]:
 async def test_what_comes_together_is_done_together_and_each_gets_its_own_result(
     database: Database, quick: bool
 ) -> None:
-    batch = Batch(database, insert_all, quick=quick)
+    batch = Batch(database, insert_all, rows=one if quick else None)
     assert await asyncio.gather(*map(batch.submit, range(5))) == [0, 10, 20, 30, 40]
     assert calls == [list(range(5))]
     assert await stored(database) == list(range(5))
 
 
 async def test_a_later_one_goes_into_a_later_commit(database: Database, quick: bool) -> None:
-    batch = Batch(database, insert_all, quick=quick)
+    batch = Batch(database, insert_all, rows=one if quick else None)
     first = batch.submit(1)
     async with asyncio.timeout(60):
         while not calls:  # until its commit begins
@@ -72,7 +78,7 @@ async def test_a_later_one_goes_into_a_later_commit(database: Database, quick: b
 
 
 async def test_only_the_guilty_one_fails(database: Database, quick: bool) -> None:
-    batch = Batch(database, insert_all, quick=quick)
+    batch = Batch(database, insert_all, rows=one if quick else None)
     results = await asyncio.gather(*map(batch.submit, [12, 13, 999, 14]), return_exceptions=True)
     assert results[0] == 120
     assert isinstance(results[1], ValueError)
@@ -82,7 +88,7 @@ async def test_only_the_guilty_one_fails(database: Database, quick: bool) -> Non
 
 
 async def test_a_neighbour_that_fails_takes_nobody_with_it(database: Database, quick: bool) -> None:
-    batch = Batch(database, insert_all, quick=quick)
+    batch = Batch(database, insert_all, rows=one if quick else None)
     good = [batch.submit(n) for n in range(3)]
     bad = database.submit(lambda c: c.execute("not SQL"))
     with pytest.raises(sqlite3.OperationalError):
@@ -92,13 +98,13 @@ async def test_a_neighbour_that_fails_takes_nobody_with_it(database: Database, q
 
 
 async def test_work_that_forgets_a_result_is_told_to_each(database: Database, quick: bool) -> None:
-    batch: Batch[int, int] = Batch(database, lambda _connection, _items: [], quick=quick)
+    batch: Batch[int, int] = Batch(database, lambda _connection, _items: [], rows=one if quick else None)
     results = await asyncio.gather(*map(batch.submit, range(2)), return_exceptions=True)
     assert ["returned 0 results for 1 items" in str(result) for result in results] == [True, True]
 
 
 async def test_one_that_nobody_waits_for_any_more_is_written_all_the_same(database: Database, quick: bool) -> None:
-    batch = Batch(database, insert_all, quick=quick)
+    batch = Batch(database, insert_all, rows=one if quick else None)
     given_up, kept = batch.submit(1), batch.submit(2)
     given_up.cancel()
     assert await kept == 20
@@ -109,7 +115,7 @@ async def test_a_lock_of_another_process_holds_up_the_writes_and_not_the_event_l
     async with opened(tmp_path / "v.db") as database:
         other = sqlite3.connect(tmp_path / "v.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        waiting = Batch(database, insert_all, quick=True).submit(1)
+        waiting = Batch(database, insert_all, rows=one).submit(1)
         before = time.monotonic()
         await asyncio.sleep(0.05)
         assert time.monotonic() - before < 2  # the lock is waited for 5 s
@@ -121,7 +127,7 @@ async def test_a_lock_of_another_process_holds_up_the_writes_and_not_the_event_l
 
 async def test_maintenance_of_the_database_does_not_meet_an_open_transaction(tmp_path: Path) -> None:
     async with opened(tmp_path / "v.db") as database:
-        batch = Batch(database, insert_all, quick=True)
+        batch = Batch(database, insert_all, rows=one)
         for n in range(100, 150):
             written = batch.submit(n)
             await database.maintain(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
@@ -129,7 +135,7 @@ async def test_maintenance_of_the_database_does_not_meet_an_open_transaction(tmp
 
 
 async def test_a_closed_database_refuses(database: Database, quick: bool) -> None:
-    batch = Batch(database, insert_all, quick=quick)
+    batch = Batch(database, insert_all, rows=one if quick else None)
     await database.close()
     with pytest.raises(StoreUnavailable):
         await batch.submit(1)
@@ -139,3 +145,17 @@ async def test_a_closed_database_refuses(database: Database, quick: bool) -> Non
 async def test_any_number_of_rows_is_inserted(count: int, database: Database) -> None:
     await database.write(lambda c: NUMBERS.run(c, [(n,) for n in range(count)]))
     assert await stored(database) == list(range(count))
+
+
+async def test_many_rows_are_not_the_event_loops_business_however_few_items_they_are(tmp_path: Path) -> None:
+    threads = []
+
+    def note(_connection: Connection, items: Sequence[int]) -> list[int]:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return list(items)
+
+    async with opened(tmp_path / "v.db") as database:
+        batch = Batch(database, note, lambda rows: rows)
+        await asyncio.gather(batch.submit(MAX_QUICK - 1), batch.submit(1))
+        await asyncio.gather(batch.submit(MAX_QUICK), batch.submit(1))
+    assert threads == [True, False]

@@ -35,6 +35,7 @@ async def only(database: Database) -> ApiKey:
 async def test_a_key_is_verified_and_noted(database: Database) -> None:
     row, key = await create(database)
     assert await KeyRing(database).verify(key, NOW + 5) == row.id
+    await database.write(lambda _: None)  # that is noted meanwhile
     assert (await only(database)).last_used_at == NOW + 5
 
 

@@ -8,6 +8,8 @@ import hashlib
 import json
 import logging
 import re
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
@@ -28,9 +30,9 @@ from vestnik.web.api_keys import KeyRing
 from vestnik.web.application import build_application
 from vestnik.web.auth import Auth, AuthSettings, JwtSettings, Tokens, public
 from vestnik.web.body import read_body
-from vestnik.web.direct import Failures, direct
+from vestnik.web.direct import Failure, Failures, direct
 from vestnik.web.no_content import NoContent
-from vestnik.web.plain_heads import LARGEST, MOST_HEADS, Headers
+from vestnik.web.plain_heads import LARGEST, MOST_REMEMBERED, Headers
 from vestnik.web.plain_posts import PlainPosts
 from vestnik.web.safe_headers import SAFE_HEADERS
 from vestnik.web.serving import HttpServer, serve
@@ -68,7 +70,7 @@ class Told:
             future.set_result(said(headers, body))
         return future
 
-    def fields(self, done: Answers) -> Answers:
+    def accepted(self, done: Answers) -> Answers:
         return done
 
     async def next(self) -> asyncio.Future[Answers]:
@@ -260,8 +262,6 @@ NOT_PLAIN = {
     "gzip": [post(b"Hello", "Content-Encoding: gzip")],
     "identity": [post(b"Hello", "Content-Encoding: identity")],
     "an upgrade": [post(b"Hello", "Connection: upgrade", "Upgrade: websocket")],
-    "a body of its own": [HEAD + b"\r\n", b"Hello"],
-    "a body in pieces": [HEAD + b"\r\nHe", b"l", b"lo"],
     "a head in pieces": [HEAD[:30], HEAD[30:] + b"\r\nHello"],
     "a head cut at its end": [HEAD + b"\r", b"\nHello"],
     "byte by byte": [bytes([byte]) for byte in HEAD + b"\r\nHello"],
@@ -320,6 +320,31 @@ async def test_what_ends_the_connection_is_answered_as_without_us(
     assert site.asked == alone.asked[len(before) :]
 
 
+@pytest.mark.parametrize(
+    "pieces", [[HEAD + b"\r\n", b"Hello"], [HEAD + b"\r\nHe", b"l", b"lo"]], ids=["of its own", "in pieces"]
+)
+async def test_a_body_that_comes_after_its_head_is_plain(
+    pieces: list[bytes], site: Site, connection: Connection
+) -> None:
+    """As http.client, and what stands on it, writes them."""
+    for number in range(1, 4):
+        for piece in pieces:
+            connection.write(piece)
+            await round_trip(site)
+        assert await digest(connection) == digest_of(b"Hello")
+        assert site.post.begun == [b"Hello"] * number
+    assert "POST /send" not in " ".join(site.asked)
+
+
+async def test_a_body_that_is_late_is_for_aiohttps_server_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_posts, "LATE_BODY", 0.0)
+    told = Told()
+    async with plainly(told) as (server, _), server.connection() as connection:
+        connection.write(HEAD + b"\r\nHe")
+        assert (await connection.answer())[0] == 404  # there, by the head alone
+    assert told.begun == []
+
+
 @pytest.mark.parametrize("more", [0, 1])
 async def test_the_largest_is_still_plain(more: int, site: Site, connection: Connection) -> None:
     body = b"x" * (LARGEST - len(post(b"", length=10_000)) + more)
@@ -341,9 +366,8 @@ async def test_bytes_that_are_no_text_are_answered_as_without_us(kind: str, site
 @pytest.mark.parametrize(
     "segments",
     [
-        [post(b"Hel", length=5), b"lo"],
-        [post(b"", length=5), b"Hello"],
         [post(b"Hello") + PING],
+        [post(b"Hel", length=5), b"lo" + PING],
         [post(b"Hello") + post(b"Hello")],
         [post(b"Hello") + post(b"Hello")[:-2], b"lo"],
     ],
@@ -376,10 +400,10 @@ async def test_a_known_head_is_known_on_other_connections_too(site: Site) -> Non
 
 
 async def test_more_heads_than_are_remembered_go_on_working(site: Site, connection: Connection) -> None:
-    for number in (*range(MOST_HEADS + 10), 0, 1):
+    for number in (*range(MOST_REMEMBERED + 10), 0, 1):
         connection.write(post(b"Hello", f"X-Say: {number}"))
         assert (await connection.answer())[1]["x-said"] == str(number)
-    assert (len(site.post.begun), site.asked) == (MOST_HEADS + 12, [])
+    assert (len(site.post.begun), site.asked) == (MOST_REMEMBERED + 12, [])
 
 
 # The next one before the answer
@@ -455,7 +479,7 @@ class Wavering(Told):
         self._later(loop, turns, lambda: ending(future, said(headers, body)))
         return future
 
-    def fields(self, done: Answers) -> Answers:
+    def accepted(self, done: Answers) -> Answers:
         self.answered += done is not None
         return done
 
@@ -646,7 +670,7 @@ async def test_a_failure_is_forgotten_when_its_client_has_left(site: Site, monke
     monkeypatch.setattr(plain_posts, "FORGOTTEN", 0.0)
     failures: Failures = {}
     posts = PlainPosts({}, web.Server(nothing), failures, idle=3600)
-    posts.failed(posts.server(), StoreUnavailable("no room"))
+    posts.failed(posts.server(), Failure(StoreUnavailable("no room"), 0.0))
     assert failures
     await round_trip(site)
     assert not failures
@@ -664,6 +688,12 @@ async def test_what_is_not_begun_is_asked_of_the_application_once(
 
 
 # Clients that leave, and clients that do not read
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Leave without a word: an end could mean that all is said, and the answer awaited."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def nothing(_request: web.BaseRequest) -> web.StreamResponse:
@@ -688,23 +718,36 @@ async def plainly(post: Told, *, idle: float = 3600) -> AsyncIterator[tuple[Serv
 
 
 @pytest.mark.parametrize("ending", [_give, _fail, _cancel, _refuse])
-@pytest.mark.parametrize("reset", [False, True])
 async def test_a_client_that_leaves_before_its_answer_is_forgotten_and_what_was_done_for_it_is_logged(
-    ending: Ending, reset: bool, log: pytest.LogCaptureFixture
+    ending: Ending, log: pytest.LogCaptureFixture
 ) -> None:
     told = Told()
     told.holds = True
     async with plainly(told) as (server, posts):
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(post())
         future = await told.next()
-        writer.transport.abort() if reset else writer.close()
+        reset(writer)
         async with asyncio.timeout(60):
             await posts.shutdown(3600)  # waits for all that it has not forgotten
         ending(future, said({}, b""))
         await taken_in()
         assert [record.levelno for record in log.records] == ([logging.INFO] if ending is _give else [])
-        del reader
+
+
+@pytest.mark.parametrize("ending", [_give, _refuse])
+async def test_a_client_that_has_said_all_still_gets_its_answer_and_the_end(ending: Ending, site: Site) -> None:
+    site.post.holds = True
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    writer.write(post())
+    future = await site.post.next()
+    writer.write_eof()
+    await round_trip(site)
+    ending(future, said({}, b""))
+    async with asyncio.timeout(60):
+        found = await reader.read()
+    assert found.startswith(b"HTTP/1.1 204") if ending is _give else not found
+    writer.close()
 
 
 async def test_a_client_that_leaves_with_a_next_one_behind_is_forgotten_too(log: pytest.LogCaptureFixture) -> None:

@@ -104,7 +104,7 @@ class PlainSend:
         future.set_result(len(body))
         return future
 
-    def fields(self, done: int) -> Mapping[str, str]:
+    def accepted(self, done: int) -> Mapping[str, str]:
         return {"X-Message-Id": str(done)}
 
 

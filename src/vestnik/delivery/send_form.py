@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -11,6 +11,7 @@ from vestnik.delivery.service import Send
 from vestnik.errors import InvalidInput
 from vestnik.web.application import MAX_BODY
 from vestnik.web.form import decode_form
+from vestnik.web.plain_heads import Headers
 from vestnik.web.rules import as_integer, first_problem, integer, required, string, text
 
 FORM = "application/x-www-form-urlencoded"
@@ -42,16 +43,16 @@ def read_send(request: web.Request, body: bytes, channel: Channel, sender: str |
     return _checked(values, request.headers, channel, sender)
 
 
-def read_plain_send(headers: Mapping[str, str], body: bytes, channel: Channel, sender: str | None) -> Send | None:
+def read_plain_send(headers: Headers, body: bytes, channel: Channel, sender: str | None) -> Send | None:
     """As `read_send`, of a request without a query; None when its head has to be looked at more closely."""
     if headers.get("Content-Type") != FORM:
         return None
     return _checked(_fields(body, "body"), headers, channel, sender)
 
 
-def _checked(values: Mapping[str, str], headers: Mapping[str, str], channel: Channel, sender: str | None) -> Send:
-    key = headers.get("Idempotency-Key")
-    if problems := _problems(values, key, channel):
+def _checked(values: Mapping[str, str], headers: Headers, channel: Channel, sender: str | None) -> Send:
+    keys = headers.getall("Idempotency-Key", ())
+    if problems := _problems(values, keys, channel):
         raise InvalidInput(problems)
     return Send(
         channel.name,
@@ -60,11 +61,11 @@ def _checked(values: Mapping[str, str], headers: Mapping[str, str], channel: Cha
         as_integer(values.get("expire")),
         values.get("subject"),
         sender,
-        key,
+        keys[0] if keys else None,
     )
 
 
-def _problems(values: Mapping[str, str], key: str | None, channel: Channel) -> dict[str, str]:
+def _problems(values: Mapping[str, str], keys: Sequence[str], channel: Channel) -> dict[str, str]:
     """What is wrong, by field."""
     problems = {}
     if problem := _message_problem(values.get("message"), channel):
@@ -72,7 +73,7 @@ def _problems(values: Mapping[str, str], key: str | None, channel: Channel) -> d
     for name, value in values.items():
         if name != "message" and (problem := _field_problem(name, value, channel)):
             problems[_shown(name)] = problem
-    if key is not None and (problem := _key_problem(key)):
+    if keys and (problem := _key_problem(keys)):
         problems["Idempotency-Key"] = problem
     return problems
 
@@ -99,7 +100,10 @@ def _subject_problem(subject: str, channel: Channel) -> str | None:
     return string(LONGEST_SUBJECT)(subject)
 
 
-def _key_problem(key: str) -> str | None:
+def _key_problem(keys: Sequence[str]) -> str | None:
+    if len(keys) > 1:
+        return "stands twice in the head"
+    [key] = keys
     fits = 0 < len(key) <= LONGEST_KEY and key.isascii() and key.isprintable() and " " not in key
     return None if fits else f"must be 1 to {LONGEST_KEY} printable ASCII characters without spaces"
 

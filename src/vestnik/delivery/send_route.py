@@ -19,6 +19,7 @@ from vestnik.web.auth import Auth, Caller, public
 from vestnik.web.body import read_body
 from vestnik.web.direct import direct
 from vestnik.web.no_content import NoContent
+from vestnik.web.plain_heads import Headers
 
 
 class SendRoute:
@@ -64,25 +65,23 @@ class SendRoute:
 
     # -- as a PlainPost; what is refused here is asked for once more above, which says why
 
-    def begin(self, headers: Mapping[str, str], body: bytes) -> asyncio.Future[Any] | None:
+    def begin(self, headers: Headers, body: bytes) -> asyncio.Future[Any] | None:
         if self._maintenance.on:
             return None
         if caller := self._auth.at_once(headers):
             return self._begin(headers, body, caller)
         return asyncio.create_task(self._ask(headers, body)) if "X-API-Key" in headers else None
 
-    def fields(self, done: Registered | OtherContent | None) -> Mapping[str, str] | None:
+    def accepted(self, done: Registered | OtherContent | None) -> Mapping[str, str] | None:
         return self._answered(done) if isinstance(done, Registered) else None
 
-    async def _ask(self, headers: Mapping[str, str], body: bytes) -> Registered | OtherContent | None:
+    async def _ask(self, headers: Headers, body: bytes) -> Registered | OtherContent | None:
         """With a key that the database has to be asked about."""
         caller = await self._auth.holder(headers)
         begun = self._begin(headers, body, caller) if caller else None
         return await begun if begun else None
 
-    def _begin(
-        self, headers: Mapping[str, str], body: bytes, caller: Caller
-    ) -> asyncio.Future[Registered | OtherContent] | None:
+    def _begin(self, headers: Headers, body: bytes, caller: Caller) -> asyncio.Future[Registered | OtherContent] | None:
         try:
             send = read_plain_send(headers, body, self._channel, caller.sender)
             return self._delivery.begin(send) if send else None

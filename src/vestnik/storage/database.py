@@ -1,8 +1,8 @@
 """One SQLite database: one writer that commits in groups, one reader beside it.
 
-`write` joins the pending group; the group is committed in one transaction on the writer's thread (WAL,
-synchronous=FULL), and only then every `write` of it returns. While one commit runs, the next group gathers: groups size
-themselves by load, and a lone write waits for nobody. Measured: 1,400 commits/s one by one, 87,000 rows/s by hundreds.
+`write` joins the pending group; the group is committed in one transaction (WAL, synchronous=FULL), on the writer's
+thread or, where it is small, by the event loop up to its COMMIT; and only then every `write` of it returns. While one
+commit runs, the next group gathers: groups size themselves by load, and a lone write waits for nobody.
 
 The threads are our own and daemonic, on plain sqlite3: an open aiosqlite connection keeps a dying process alive for
 ever (docs/decisions/2026-11-21-own-writer-thread.md).
@@ -277,20 +277,22 @@ class Database:
 class Batch(Generic[Item, Result]):
     """Writes of one kind that a commit carries out in one go: rows go into a table by the dozen for half the price."""
 
-    def __init__(self, database: Database, work: BatchWork[Item, Result], *, quick: bool = False) -> None:
+    def __init__(
+        self, database: Database, work: BatchWork[Item, Result], rows: Callable[[Item], int] | None = None
+    ) -> None:
         """`work` returns a result for each item; when it raises, it is called again with each item alone.
 
-        `quick`: it takes some microseconds for an item, so it may run in the event loop.
+        `rows`: see Entry. Where they are known and few, it may run in the event loop.
         """
         self._database = database
         self._work = work
-        self._quick = quick
-        self._entry: Entry[Item, Result] = Entry(work, quick=quick)
+        self._rows = rows
+        self._entry: Entry[Item, Result] = Entry(work, rows)
 
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """The item's result, once it is on disk. Fails with StoreUnavailable when nothing was written."""
         if not self._entry.open:
-            self._entry = Entry(self._work, quick=self._quick)
+            self._entry = Entry(self._work, self._rows)
         return self._database.join(self._entry, item)
 
 

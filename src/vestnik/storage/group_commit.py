@@ -14,7 +14,7 @@ from sqlite3 import Connection
 from typing import Any, Generic, TypeVar
 
 from vestnik.storage.connection_thread import patience
-from vestnik.storage.sqlite_errors import meaning
+from vestnik.storage.sqlite_errors import is_lock, meaning
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 BatchWork = Callable[[Connection, Sequence[Item]], Sequence[Result]]
 
 
-MAX_QUICK = 512  # items of a group that the event loop carries out: some milliseconds
+MAX_QUICK = 1_024  # rows of a group that the event loop carries out: some milliseconds
 
 
 class Raised:
@@ -37,12 +37,13 @@ class Raised:
 class Entry(Generic[Item, Result]):
     """Items of one kind that one call of `work` carries out, and who waits for each."""
 
-    __slots__ = ("futures", "items", "open", "quick", "work")
+    __slots__ = ("_rows", "futures", "items", "open", "rows", "work")
 
-    def __init__(self, work: BatchWork[Item, Result], *, quick: bool = False) -> None:
-        """`quick` work takes some microseconds for an item, and never reads much."""
+    def __init__(self, work: BatchWork[Item, Result], rows: Callable[[Item], int] | None = None) -> None:
+        """`rows`: how many an item writes or reads, where each takes some microseconds; None: nobody knows how long."""
         self.work = work
-        self.quick = quick
+        self.rows = 0 if rows else MAX_QUICK + 1
+        self._rows = rows
         self.open = True  # until its commit begins
         self.items: list[Item] = []
         self.futures: list[asyncio.Future[Result]] = []
@@ -50,6 +51,8 @@ class Entry(Generic[Item, Result]):
     def add(self, item: Item, future: asyncio.Future[Result]) -> None:
         self.items.append(item)
         self.futures.append(future)
+        if self._rows:
+            self.rows += self._rows(item)
 
     def run(self, connection: Connection) -> Sequence[Result]:
         results = self.work(connection, self.items)
@@ -67,7 +70,7 @@ class Entry(Generic[Item, Result]):
 
 
 def is_quick(group: Sequence[Entry[Any, Any]]) -> bool:
-    return all(entry.quick for entry in group) and sum(len(entry.items) for entry in group) <= MAX_QUICK
+    return sum(entry.rows for entry in group) <= MAX_QUICK
 
 
 def run_now(connection: Connection, group: Sequence[Entry[Any, Any]]) -> list[Any] | None:
@@ -111,7 +114,17 @@ def commit(connection: Connection, group: Sequence[Entry[Any, Any]]) -> list[Any
         if of_all or size == 1:
             return [Raised(error)] * size
     parts = group if len(group) > 1 else group[0].each_alone()
-    return [result for part in parts for result in commit(connection, [part])]
+    return _one_by_one(connection, parts)
+
+
+def _one_by_one(connection: Connection, parts: Sequence[Entry[Any, Any]]) -> list[Any]:
+    """Until one has waited for a lock in vain: the others would, too, one after another."""
+    results: list[Any] = []
+    for part in parts:
+        last = results[-1] if results else None
+        locked = isinstance(last, Raised) and is_lock(last.error)
+        results += [last] * len(part.items) if locked else commit(connection, [part])
+    return results
 
 
 def _transaction(connection: Connection, group: Sequence[Entry[Any, Any]]) -> list[Any]:

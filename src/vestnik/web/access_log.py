@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from vestnik.runtime.log import get_logger
+from vestnik.web.direct import BEGAN
 from vestnik.web.no_content import NoContent
 
 log = get_logger("vestnik.access")
@@ -20,6 +22,8 @@ _WORDS = re.compile(r"[A-Za-z]+ [A-Za-z0-9 -]*")
 
 class AccessLogger(AbstractAccessLogger):
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        if (began := request.get(BEGAN)) is not None:
+            time = asyncio.get_running_loop().time() - began
         headers = response.fields if isinstance(response, NoContent) else response.headers
         more: dict[str, str] = {}
         if request.method == _NO_REQUEST and isinstance(response, web.Response):

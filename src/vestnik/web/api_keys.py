@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import hashlib
 import hmac
 import secrets
 import sqlite3
 from dataclasses import dataclass
 
-from vestnik.errors import Conflict, NotFound, StoreUnavailable
+from vestnik.errors import Conflict, NotFound
 from vestnik.storage.database import Connection, Database
 
 PREFIX = "vk"
@@ -105,6 +105,12 @@ class KeyRing:
         if len(self._known) >= _CACHE_SIZE:
             self._known.clear()
         self._known[digest] = (key_id, now + CACHED)
-        with contextlib.suppress(StoreUnavailable):  # when a key was used last is nothing to refuse it for
-            await self._database.write(lambda c: touch(c, key_id, now))
+        # Nobody waits for it, nor is refused for it: a lock would be waited for here, and once more by the send.
+        self._database.submit(lambda c: touch(c, key_id, now)).add_done_callback(_seen)
         return key_id
+
+
+def _seen(writing: asyncio.Future[None]) -> None:
+    """An error that nobody asks for is logged as one; the store says by itself what is wrong with it."""
+    if not writing.cancelled():
+        writing.exception()

@@ -7,7 +7,7 @@ is answered there, and so are requests with a query, or with anything else that 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -17,10 +17,21 @@ from vestnik.web.safe_headers import SAFE_HEADERS
 
 _DIRECT = "__direct__"
 _RAISED = web.RequestKey("raised", Exception)
+#: When the request came, where that was before aiohttp's server got it; by the event loop's clock.
+BEGAN = web.RequestKey("began", float)
 F = TypeVar("F", bound=Callable[..., Any])
 RequestHandler = Callable[[Any], Awaitable[web.StreamResponse]]
-#: What the next request on a connection of aiohttp's is to be answered with.
-Failures = dict[web.RequestHandler, Exception]
+
+
+class Failure(NamedTuple):
+    """What a request failed with before aiohttp's server saw it, and when that began, by the event loop's clock."""
+
+    error: Exception
+    began: float
+
+
+#: By the connection of aiohttp's server that gets the request.
+Failures = dict[web.RequestHandler, Failure]
 
 
 def direct(handler: F) -> F:
@@ -32,7 +43,7 @@ def direct(handler: F) -> F:
 def serve_directly(server: web.Server, app: web.Application) -> Failures:
     """Let the server of an application look for its marked handlers before anything else.
 
-    What is put into the failures that it returns is answered as if the handler of the next request had raised it.
+    The next request on a connection that stands in the failures it returns is answered as if its handler had raised.
     """
     failures: Failures = {}
     server.request_handler = _directly(server.request_handler, _marked(app), failures)
@@ -51,7 +62,7 @@ def _marked(app: web.Application) -> dict[tuple[str, str], Handler]:
 def _directly(chain: RequestHandler, handlers: dict[tuple[str, str], Handler], failures: Failures) -> RequestHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         if failures and (failure := failures.pop(request.protocol, None)):
-            request[_RAISED] = failure
+            request[_RAISED], request[BEGAN] = failure
             return await chain(request)
         handler = handlers.get((request.method, request.raw_path))
         if handler is None or "Expect" in request.headers or "Content-Encoding" in request.headers:
@@ -71,6 +82,11 @@ def _directly(chain: RequestHandler, handlers: dict[tuple[str, str], Handler], f
 @web.middleware
 async def raise_again_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """What a direct handler raised is raised once more where the chain can answer it."""
-    if error := request.get(_RAISED):
+    if (error := request.get(_RAISED)) is None:
+        return await handler(request)
+    # An error knows the frames it went through: kept there, or in the request, it would keep all of that alive.
+    del request[_RAISED]
+    try:
         raise error
-    return await handler(request)
+    finally:
+        del error

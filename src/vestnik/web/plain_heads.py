@@ -10,11 +10,12 @@ from aiohttp import HttpVersion11, hdrs
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDictProxy
 
-LARGEST = 16 << 10  # bytes of a request, head and body, as they come at once
-MOST_HEADS = 512  # remembered: 8 MB at the very most
+LARGEST = 16 << 10  # bytes of a request, head and body
+MOST_REMEMBERED, LONGEST_REMEMBERED = 512, 2 << 10  # heads, and bytes of one; what was read in them is some times that
 
-Headers = Mapping[str, str]
+Headers = CIMultiDictProxy[str]
 
 
 class PlainPost(Protocol):
@@ -26,8 +27,8 @@ class PlainPost(Protocol):
         What the future fails with is answered there, as if a handler had raised it.
         """
 
-    def fields(self, done: Any) -> Mapping[str, str] | None:
-        """The header fields of the 204, from what the future came to. None, with nothing done, as above."""
+    def accepted(self, done: Any) -> Mapping[str, str] | None:
+        """Called once with what the future came to: the header fields of the 204. None, with nothing done, as above."""
 
 
 class Head(NamedTuple):
@@ -39,48 +40,54 @@ class Head(NamedTuple):
 
 
 class Heads:
-    """Reads requests up to their body. A client sends the same head again and again, so what it says is remembered."""
+    """Reads heads of requests. A client sends the same one again and again, so what it says is remembered."""
 
     def __init__(self, posts: Mapping[str, PlainPost]) -> None:
         self._posts = posts
         self._known: dict[bytes, Head] = {}
         self._loop = asyncio.get_running_loop()
-        # The parser asks it to stop reading when a body is large; none here is.
-        self._flow = BaseProtocol(self._loop)
+        self._flow = BaseProtocol(self._loop)  # the parser would ask it to stop reading; it gets no body
 
-    def read(self, data: bytes, end: int) -> Head | None:
-        """The head that ends before `end`, when with its body it is all of the data, and plain."""
-        head = data[:end]
+    def read(self, head: bytes) -> Head | None:
+        """Up to the empty line and with it; None when it is not a plain one's."""
         known = self._known.get(head)
-        if known is None and (known := self._parsed(data, end)):
-            if len(self._known) >= MOST_HEADS:
+        if known is None and (known := self._parsed(head)) and _comes_again(head, known):
+            if len(self._known) >= MOST_REMEMBERED:
                 self._known.clear()
             self._known[head] = known
         return known
 
-    def _parsed(self, data: bytes, end: int) -> Head | None:
-        if len(data) > LARGEST or not data.startswith(b"POST /"):
+    def _parsed(self, head: bytes) -> Head | None:
+        if not head.startswith(b"POST /"):
             return None
         parser = HttpRequestParser(self._flow, self._loop, LARGEST, auto_decompress=False)
         try:
-            messages, _, _ = parser.feed_data(data)
+            messages, _, _ = parser.feed_data(head)
         except HttpProcessingError:
             return None
         if len(messages) != 1:
             return None
-        message, payload = messages[0]
-        post = self._posts.get(message.path)
-        if post is None or not payload.is_eof() or not _is_plain(message):
+        message, _ = messages[0]
+        post, length = self._posts.get(message.path), _length(message)
+        if post is None or length is None or len(head) + length > LARGEST:
             return None
-        length = len(payload.read_nowait())
-        # With less than all of the data, the beginning of a next request would be in this parser, and lost with it.
-        return Head(post, message.headers, length) if end + length == len(data) else None
+        return Head(post, message.headers, length)
 
 
-def _is_plain(message: Any) -> bool:
-    return bool(
-        message.version == HttpVersion11
-        and not (message.should_close or message.upgrade or message.chunked)
-        and hdrs.EXPECT not in message.headers
-        and hdrs.CONTENT_ENCODING not in message.headers
-    )
+def _comes_again(head: bytes, read: Head) -> bool:
+    """Whether it is worth remembering: it names no single request, and is not so long that few of it fill the room."""
+    return len(head) <= LONGEST_REMEMBERED and "Idempotency-Key" not in read.headers
+
+
+def _length(message: Any) -> int | None:
+    """Of the body behind a plain head; None when it is none. What is no number, or stands twice, the parser refuses."""
+    if (
+        message.version != HttpVersion11
+        or message.should_close
+        or message.upgrade
+        or message.chunked
+        or hdrs.EXPECT in message.headers
+        or hdrs.CONTENT_ENCODING in message.headers
+    ):
+        return None
+    return int(message.headers.get(hdrs.CONTENT_LENGTH, 0))

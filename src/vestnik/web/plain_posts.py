@@ -15,11 +15,12 @@ from aiohttp import web
 
 from vestnik.runtime.deadlines import Deadlines
 from vestnik.web import access_log
-from vestnik.web.direct import Failures
+from vestnik.web.direct import Failure, Failures
 from vestnik.web.no_content import no_content
-from vestnik.web.plain_heads import Heads, PlainPost
+from vestnik.web.plain_heads import Head, Heads, PlainPost
 
-FORGOTTEN = 60.0  # seconds; by then a request that was handed over has been looked at
+FORGOTTEN = 1.0  # seconds; what is handed over is whole, and looked at within some turns of the event loop
+LATE_BODY = 1.0  # seconds from a head to the end of its body; slower ones are for aiohttp's server to wait for
 _END_OF_HEAD = b"\r\n\r\n"
 
 
@@ -54,9 +55,13 @@ class PlainPosts:
         self._connections.discard(connection)
         self._changed.set()
 
-    def failed(self, handler: web.RequestHandler, error: Exception) -> None:
-        """Have the first request that it gets answered with an error."""
-        self._failures[handler] = error
+    def hurries(self, connection: PlainConnection) -> None:
+        """It has sent a head, and its body is awaited."""
+        self._deadlines.set(connection, self._loop.time() + LATE_BODY)
+
+    def failed(self, handler: web.RequestHandler, failure: Failure) -> None:
+        """The first request that this handler gets has failed already, and is to be answered so."""
+        self._failures[handler] = failure
         self._loop.call_later(FORGOTTEN, self._failures.pop, handler, None)  # the client may leave before
 
     async def shutdown(self, longest: float) -> None:
@@ -78,14 +83,16 @@ class PlainPosts:
 class PlainConnection(asyncio.Protocol):
     """One request after another. Who sends the next one before the answer has come is handed over after it."""
 
-    __slots__ = ("_asked", "_behind", "_logged", "_loop", "_server", "_transport", "_unread")
+    __slots__ = ("_asked", "_behind", "_logged", "_loop", "_partly", "_said_all", "_server", "_transport", "_unread")
 
     def __init__(self, server: PlainPosts, loop: asyncio.AbstractEventLoop) -> None:
         self._server = server
         self._loop = loop
         self._transport: asyncio.Transport
+        self._partly = b""  # of a request whose body has not come yet, or not all of it
         self._asked: _Asked | None = None  # what is being answered
         self._behind = b""  # what came meanwhile
+        self._said_all = False  # the client sends nothing more, and still reads
         self._unread = False  # the client does not read its answers
         self._logged = access_log.enabled()
 
@@ -101,12 +108,23 @@ class PlainConnection(asyncio.Protocol):
             self._behind += data
             self._transport.pause_reading()
             return
-        asked = self._begun(data)
-        if asked is None:
-            self._hand_over(data)
+        data, self._partly = self._partly + data, b""
+        end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        head = self._server.heads.read(data[:end])
+        missing = 0 if head is None else head.length - (len(data) - end)
+        if head and missing > 0:
+            self._partly = data
+            self._server.hurries(self)
+        elif head and not missing and (future := _begun(head, data[end:])):
+            self._asked = _Asked(head.post, future, data, self._loop.time())
+            future.add_done_callback(self._answer)
         else:
-            self._asked = asked
-            asked.future.add_done_callback(self._answer)
+            self._hand_over(data)
+
+    def eof_received(self) -> bool:
+        """Who has said all may wait for the answer to it."""
+        self._said_all = True
+        return self._asked is not None
 
     def pause_writing(self) -> None:
         """What it asks next is looked at when it has read the answers that there are."""
@@ -121,6 +139,8 @@ class PlainConnection(asyncio.Protocol):
         """Nothing came for too long. What is being answered takes its time."""
         if self._asked:
             self._server.rests(self)
+        elif self._partly:
+            self._hand_over(self._partly)
         elif self._unread:
             self.abort()
         else:
@@ -134,28 +154,18 @@ class PlainConnection(asyncio.Protocol):
     def abort(self) -> None:
         self._transport.abort()
 
-    def _begun(self, data: bytes) -> _Asked | None:
-        end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
-        head = self._server.heads.read(data, end)
-        if head is None or len(data) - end != head.length:
-            return None
-        post = head.post
-        try:
-            future = post.begin(head.headers, data[end:])
-        except Exception:  # a bug of ours: behind the chain the same request has it logged, and answered 500
-            return None
-        return _Asked(post, future, data, self._loop.time()) if future else None
-
     def _answer(self, future: asyncio.Future[Any]) -> None:
         asked = self._asked
         assert asked is not None  # noqa: S101 - this is its callback
         self._asked = None
-        error = _failure(future)
-        fields = None if error else asked.post.fields(future.result())  # asked for also when the client has left
+        error = _error(future)
+        fields = None if error else asked.post.accepted(future.result())  # also when the client has left
         if fields is not None:
             self._accept(asked, fields)
+        elif self._said_all:  # aiohttp's server would not answer either
+            self._transport.close()
         elif not self._transport.is_closing():
-            self._hand_over(asked.data + self._behind, error)
+            self._hand_over(asked.data + self._behind, Failure(error, asked.at) if error else None)
 
     def _accept(self, asked: _Asked, fields: Mapping[str, str]) -> None:
         if self._logged:
@@ -165,19 +175,19 @@ class PlainConnection(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._transport.write(no_content(fields))
-        if self._behind:
-            self._hand_over(self._behind)
-        elif self._server.closing:
+        if self._server.closing or self._said_all:
             self.end()
+        elif self._behind:
+            self._hand_over(self._behind)
         else:
             self._server.rests(self)
 
-    def _hand_over(self, data: bytes, error: Exception | None = None) -> None:
+    def _hand_over(self, data: bytes, failure: Failure | None = None) -> None:
         """For good: who has asked for something else once may do so again."""
         self._server.left(self)
         handler = self._server.server()
-        if error is not None:
-            self._server.failed(handler, error)
+        if failure:
+            self._server.failed(handler, failure)
         self._transport.set_protocol(handler)
         handler.connection_made(self._transport)
         if self._unread:
@@ -198,7 +208,14 @@ class _Asked(NamedTuple):
     at: float  # by the event loop's clock
 
 
-def _failure(future: asyncio.Future[Any]) -> Exception | None:
+def _begun(head: Head, body: bytes) -> asyncio.Future[Any] | None:
+    try:
+        return head.post.begin(head.headers, body)
+    except Exception:  # a bug of ours: behind the chain the same request has it logged, and answered 500
+        return None
+
+
+def _error(future: asyncio.Future[Any]) -> Exception | None:
     """What it failed with, if it is anything that can be answered; a cancelled one has failed, too."""
     error = asyncio.CancelledError() if future.cancelled() else future.exception()
     return error if error is None or isinstance(error, Exception) else RuntimeError(f"broken off: {error!r}")

@@ -38,9 +38,9 @@ class DurableQueue:
         self._channel = channel
         self._owner = owner
         self._clock = clock
-        self._registrations = Batch(database, intake.register_all, quick=True)
-        self._settlements = Batch(database, settle_all, quick=True)
-        self._claims = Batch(database, self._claim_all, quick=True)
+        self._registrations = Batch(database, intake.register_all, intake.rows)
+        self._settlements = Batch(database, settle_all, lambda _: 1)
+        self._claims = Batch(database, self._claim_all, lambda wish: wish[1])
         self._getters: deque[asyncio.Future[Task | None]] = deque()
         self._terminations = 0
         self._held: set[str] = set()
