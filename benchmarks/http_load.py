@@ -1,7 +1,8 @@
 """The load generator: kept connections, each with one request on its way, every latency recorded.
 
-    python -m benchmarks.http_load PORT PATH BODY CONNECTIONS SECONDS
+    python -m benchmarks.http_load PORT PATH BODY CONNECTIONS SECONDS [numbered]
 
+`numbered` gives each request a header field that no other has.
 Prints requests a second, percentiles in milliseconds, and how busy its own core was. An answer is anything that begins
 with `HTTP/1.1 204` and ends with an empty line; anything else ends the run. A bare protocol, so that it is several
 times faster than what it loads.
@@ -26,12 +27,21 @@ _PATIENCE = 30.0
 class Load:
     """What all connections share: when to stop, and what was measured."""
 
-    def __init__(self, request: bytes, seconds: float) -> None:
-        self.request = request
+    def __init__(self, request: bytes, seconds: float, *, numbered: bool) -> None:
+        self._request = request
+        self._line, _, self._rest = request.partition(b"\r\n")
+        self._numbered = numbered
+        self._number = 0
         self.counted_from = time.perf_counter() + WARM_UP
         self.until = self.counted_from + seconds
         self.latencies = array.array("d")
         self.error: str | None = None
+
+    def request(self) -> bytes:
+        if not self._numbered:
+            return self._request
+        self._number += 1
+        return b"%b\r\nX-Request-Id: %016d\r\n%b" % (self._line, self._number, self._rest)
 
 
 class Connection(asyncio.Protocol):
@@ -47,7 +57,7 @@ class Connection(asyncio.Protocol):
 
     def _ask(self) -> None:
         self._began = time.perf_counter()
-        self._transport.write(self._load.request)  # type: ignore[attr-defined] # uvloop's are none of asyncio's classes
+        self._transport.write(self._load.request())  # type: ignore[attr-defined] # uvloop's are none of asyncio's classes
 
     def data_received(self, data: bytes) -> None:
         self._answer += data
@@ -72,13 +82,15 @@ class Connection(asyncio.Protocol):
             self.ended.set_result(None)
 
 
-async def run(port: int, path: str, body: bytes, connections: int, seconds: float) -> dict[str, float]:
+async def run(
+    port: int, path: str, body: bytes, connections: int, seconds: float, *, numbered: bool
+) -> dict[str, float]:
     """Raises RuntimeError with the first answer that was not 204."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
         f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    load, loop = Load(head.encode() + body, seconds), asyncio.get_running_loop()
+    load, loop = Load(head.encode() + body, seconds, numbered=numbered), asyncio.get_running_loop()
     made = await asyncio.gather(
         *(loop.create_connection(lambda: Connection(load), "127.0.0.1", port) for _ in range(connections))
     )
@@ -99,6 +111,7 @@ async def run(port: int, path: str, body: bytes, connections: int, seconds: floa
 
 
 if __name__ == "__main__":
-    _, port, path, body, connections, seconds = sys.argv
+    _, port, path, body, connections, seconds, *more = sys.argv
     uvloop.install()
-    print(json.dumps(asyncio.run(run(int(port), path, body.encode(), int(connections), float(seconds)))))
+    loaded = run(int(port), path, body.encode(), int(connections), float(seconds), numbered="numbered" in more)
+    print(json.dumps(asyncio.run(loaded)))

@@ -14,7 +14,7 @@ import pytest
 
 from vestnik.errors import StoreUnavailable
 from vestnik.storage.database import Batch, Connection, Database
-from vestnik.storage.group_commit import MAX_QUICK
+from vestnik.storage.group_commit import MAX_QUICK, Raised
 from vestnik.storage.multi_row import MultiRowInsert
 
 NUMBERS = MultiRowInsert("t", ("n",))
@@ -159,3 +159,10 @@ async def test_many_rows_are_not_the_event_loops_business_however_few_items_they
         await asyncio.gather(batch.submit(MAX_QUICK - 1), batch.submit(1))
         await asyncio.gather(batch.submit(MAX_QUICK), batch.submit(1))
     assert threads == [True, False]
+
+
+def test_what_sqlite_raised_leads_to_no_frames_and_so_keeps_nobody_alive() -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection, pytest.raises(sqlite3.Error) as raised:
+        connection.execute("nonsense")
+    assert raised.value.__traceback__ is not None
+    assert Raised(raised.value).error.__traceback__ is None

@@ -26,10 +26,10 @@ def patience(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        wait_for_no_lock(connection)
+        refuse_to_wait(connection)
 
 
-def wait_for_no_lock(connection: Connection) -> None:
+def refuse_to_wait(connection: Connection) -> None:
     """So the writer's connection is as a rule: to change it round each small commit cost a tenth of that."""
     connection.execute("PRAGMA busy_timeout = 0")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from vestnik.errors import StoreUnavailable, VestnikError
-from vestnik.storage.connection_thread import ConnectionThread, for_future, patience, wait_for_no_lock
+from vestnik.storage.connection_thread import ConnectionThread, for_future, patience, refuse_to_wait
 from vestnik.storage.damage import refuse_damaged, refuse_damaged_files, unreadable_schema
 from vestnik.storage.free_space import is_nearly_full
 from vestnik.storage.group_commit import BatchWork, Entry, Item, Raised, Result, commit, end, is_quick, run_now
@@ -259,7 +259,7 @@ class Database:
             self._open(thread)
         else:
             self._open_first(thread, self.path, alone=alone)
-        wait_for_no_lock(thread.connection())
+        refuse_to_wait(thread.connection())
 
     def _open_first(self, thread: ConnectionThread, path: Path, *, alone: bool) -> None:
         if alone:

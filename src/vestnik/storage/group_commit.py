@@ -31,6 +31,10 @@ class Raised:
     __slots__ = ("error",)
 
     def __init__(self, error: Exception) -> None:
+        if isinstance(error, sqlite3.Error):
+            # It leads through our frames to the group, and so to all who waited and what they go on to hold: a circle
+            # that nobody collects for hours. Where a lock or a disk was met it would tell nothing.
+            error.__traceback__ = None
         self.error = error
 
 
