@@ -18,7 +18,7 @@ class Expiring(Protocol):
 
 
 class Deadlines:
-    """One for each thing at most. In the running loop."""
+    """Made in the running loop. A thing that waits has one deadline at most."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

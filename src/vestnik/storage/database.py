@@ -38,7 +38,7 @@ class Database:
     """Open with `open`, close with `close`; all work is given as functions that take the sqlite3 connection.
 
     A work function may run more than once (its group is rolled back and tried one by one when a neighbour raises), so
-    it must touch nothing but the connection. It raises only for what ends its own write.
+    it must change nothing but the database. It raises only for what ends its own write.
     """
 
     def __init__(self, path: Path | None, *, on_fatal: Callable[[VestnikError], None] | None = None) -> None:

@@ -30,7 +30,7 @@ _DELIVER = """
 UPDATE task SET state = 'delivered', owner = NULL, recipient = ?, error = NULL, finished_at = ?
 WHERE id = ? AND state = 'running' AND epoch = ?
 """
-# By that statement, and not by an earlier one: that has kept its attempt.
+# Ended by that statement: what was settled before has its attempt in the journal already.
 _ENDED_NOW = """
 SELECT 1 FROM task WHERE id = ? AND epoch = ? AND state = 'delivered' AND finished_at = ?
   AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.task_id = task.id AND attempt.epoch = task.epoch)
