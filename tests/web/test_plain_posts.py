@@ -345,6 +345,20 @@ async def test_a_body_that_is_late_is_for_aiohttps_server_to_wait_for(monkeypatc
     assert told.begun == []
 
 
+async def test_a_body_that_dribbles_in_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_posts, "LATE_BODY", 0.2)
+    told = Told()
+    async with plainly(told) as (server, _), server.connection() as connection:
+        answer = asyncio.create_task(connection.answer())
+        connection.write(HEAD.replace(b"Length: 5", b"Length: 9000") + b"\r\n")
+        async with asyncio.timeout(60):
+            while not answer.done():
+                connection.write(b"x")
+                await asyncio.sleep(0.02)
+        assert (await answer)[0] == 404
+    assert told.begun == []
+
+
 @pytest.mark.parametrize("more", [0, 1])
 async def test_the_largest_is_still_plain(more: int, site: Site, connection: Connection) -> None:
     body = b"x" * (LARGEST - len(post(b"", length=10_000)) + more)

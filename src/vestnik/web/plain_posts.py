@@ -108,13 +108,15 @@ class PlainConnection(asyncio.Protocol):
             self._behind += data
             self._transport.pause_reading()
             return
-        data, self._partly = self._partly + data, b""
+        before, self._partly = self._partly, b""
+        data = before + data
         end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
         head = self._server.heads.read(data[:end])
         missing = 0 if head is None else head.length - (len(data) - end)
         if head and missing > 0:
             self._partly = data
-            self._server.hurries(self)
+            if not before:  # once: who sends it byte by byte gets no more time by that
+                self._server.hurries(self)
         elif head and not missing and (future := _begun(head, data[end:])):
             self._asked = _Asked(head.post, future, data, self._loop.time())
             future.add_done_callback(self._answer)
