@@ -5,7 +5,7 @@ from __future__ import annotations
 from email.utils import formatdate
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vestnik.runtime.retry_after import LONGEST, retry_after
@@ -31,6 +31,7 @@ def test_nonsense_is_nothing(value: str) -> None:
 
 
 @given(st.text())
+@example("0\x1f")
 def test_whatever_a_server_says_it_is_understood_or_nothing(value: str) -> None:
     seconds = retry_after(value, NOW)
     assert seconds is None or 1 <= seconds <= LONGEST

@@ -22,8 +22,9 @@ def retry_after(value: str | None, now: float) -> float | None:
     """
     if value is None:
         return None
-    if re.fullmatch(r"\s*[0-9]{1,12}\s*", value):
-        seconds = float(value)
+    number = value.strip()
+    if re.fullmatch("[0-9]{1,12}", number):
+        seconds = float(number)
     else:
         try:
             date = parsedate_to_datetime(value)
