@@ -80,9 +80,9 @@ them share at most 32 tasks a commit, and each waits for the commit of its claim
         RECIPIENT,
         0.8,
         f"""\
-{_COMPOSED} As no more is claimed than executors wait, three or four of 8 share a commit, whose price of some 400 µs of
-CPU and as long a wait is the same for a few as for many; each waits for the commit of its claim before it can send.
-Sixteen reach two thirds, 32 what stands above: a channel whose server allows more connections is to be given them.""",
+{_COMPOSED} As no more is claimed than executors wait, few of 8 share a commit, which costs as much for a few as for
+many; each waits for the commit of its claim before it can send. The row with 32 shows what more of them do: a channel
+whose server allows more connections is to be given them.""",
     ),
 )
 
