@@ -938,24 +938,9 @@ async def test_at_the_end_what_rests_is_closed_at_once(monkeypatch: pytest.Monke
             await asyncio.open_connection("127.0.0.1", site.port)
 
 
-async def test_at_the_end_what_is_being_answered_gets_its_answer_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "LAST_ANSWERS", 3600.0)
-    async with running() as site, site.connection() as connection:
-        site.post.holds = True
-        connection.write(post())
-        future = await site.post.next()
-        cleaning = asyncio.create_task(site.server.cleanup())
-        await refused(site)
-        assert not cleaning.done()
-        future.set_result(said({}, b"Hello"))
-        assert await digest(connection) == digest_of(b"Hello")
-        assert await connection.ended() == b""
-        async with asyncio.timeout(60):
-            await cleaning
-
-
-async def test_at_the_end_what_has_come_to_nothing_is_still_asked_of_the_application(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("by", [said({}, b"Hello"), None], ids=["ours", "the application"])
+async def test_at_the_end_what_is_being_answered_gets_its_answer_first(
+    by: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "LAST_ANSWERS", 3600.0)
     async with running() as site, site.connection() as connection:
@@ -964,7 +949,8 @@ async def test_at_the_end_what_has_come_to_nothing_is_still_asked_of_the_applica
         future = await site.post.next()
         cleaning = asyncio.create_task(site.server.cleanup())
         await refused(site)
-        future.set_result(None)
+        assert not cleaning.done()
+        future.set_result(by)
         assert await digest(connection) == digest_of(b"Hello")
         assert await connection.ended() == b""
         async with asyncio.timeout(60):
