@@ -14,8 +14,9 @@ import pytest
 
 from vestnik.errors import StoreUnavailable
 from vestnik.storage.database import Batch, Connection, Database
-from vestnik.storage.group_commit import MAX_QUICK, Raised
+from vestnik.storage.group_commit import MAX_QUICK, Entry, Raised, commit
 from vestnik.storage.multi_row import MultiRowInsert
+from vestnik.storage.sqlite_errors import is_lock
 
 NUMBERS = MultiRowInsert("t", ("n",))
 calls: list[list[int]] = []
@@ -166,3 +167,27 @@ def test_what_sqlite_raised_leads_to_no_frames_and_so_keeps_nobody_alive() -> No
         connection.execute("nonsense")
     assert raised.value.__traceback__ is not None
     assert Raised(raised.value).error.__traceback__ is None
+
+
+def test_a_lock_that_one_of_them_has_waited_for_in_vain_is_not_waited_for_by_the_next() -> None:
+    tried: list[str] = []
+
+    def guilty(_connection: Connection, _items: Sequence[str]) -> list[str]:
+        tried.append("guilty")
+        if tried.count("guilty") == 1:
+            raise ValueError("sends the group the other way")
+        locked = sqlite3.OperationalError("database is locked")
+        locked.sqlite_errorcode = sqlite3.SQLITE_BUSY
+        raise locked
+
+    def innocent(_connection: Connection, items: Sequence[str]) -> list[str]:
+        tried.append("innocent")
+        return list(items)
+
+    group: list[Entry[str, str]] = [Entry(guilty), Entry(innocent)]
+    for entry in group:
+        entry.items.append("x")
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        results = commit(connection, group)
+    assert all(isinstance(result, Raised) and is_lock(result.error) for result in results)
+    assert tried == ["guilty", "guilty"]
